@@ -44,15 +44,13 @@ pub(crate) struct LoggedTarget {
 }
 
 impl LoggedTarget {
-    /// Returns the bucket.
-    pub(crate) fn bucket(&self) -> &str {
-        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
-    }
-
-    /// Returns the key, decoded.
-    pub(crate) fn key(&self) -> Option<Cow<'_, str>> {
-        let (_, key) = self.path.trim_start_matches('/').split_once('/')?;
-        (!key.is_empty()).then(|| percent_decode_str(key).decode_utf8_lossy())
+    /// Returns the bucket and the key, decoded.
+    pub(crate) fn bucket_and_key(&self) -> (&str, Option<Cow<'_, str>>) {
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        let Some((bucket, key)) = path.split_once('/') else { return (path, None) };
+        let decoded = || percent_decode_str(key).decode_utf8_lossy();
+        let is_encoded = || key.bytes().any(|byte| byte == b'%');
+        (bucket, (!key.is_empty()).then(|| if is_encoded() { decoded() } else { key.into() }))
     }
 
     /// Returns the version that the client asked for.
@@ -107,13 +105,11 @@ pub(crate) struct RequestId([u8; 16]);
 
 impl RequestId {
     fn new(number: u64) -> Self {
-        let digit = |place: u32| {
-            let nibble = u8::try_from(number >> (60 - 4 * place) & 15).unwrap_or_default();
-            if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }
-        };
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'A' - 10 };
         let mut digits = [0; 16];
-        for (place, to) in (0..).zip(&mut digits) {
-            *to = digit(place);
+        let (pairs, _) = digits.as_chunks_mut();
+        for (pair, byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
+            *pair = [byte >> 4, byte & 15].map(digit);
         }
         Self(digits)
     }
@@ -156,8 +152,12 @@ impl Trace {
     pub(crate) async fn waits<T>(&self, wait: Wait, until: impl Future<Output = T>) -> T {
         let since = clock::now();
         let outcome = until.await;
-        let waited = clock::now().saturating_duration_since(since);
-        if let Some(all) = self.waits.get(wait as usize) {
+        let now = clock::now();
+        let waited = now.saturating_duration_since(since);
+        // Most requests do not wait, so that the clock of events has not moved.
+        if now != since
+            && let Some(all) = self.waits.get(wait as usize)
+        {
             all.set(all.get() + waited);
         }
         if let Some(timeline) = &self.timeline {
@@ -308,14 +308,14 @@ mod tests {
         trace.targets("/other/key", "");
         trace.with_texts(|Texts { target, .. }| {
             let target = target.unwrap();
-            assert_eq!((target.bucket(), target.version()), ("tmp", Some("a/b")));
-            assert_eq!(target.key().as_deref(), Some("media/a b/é"));
+            assert_eq!(target.bucket_and_key(), ("tmp", Some("media/a b/é".into())));
+            assert_eq!(target.version(), Some("a/b"));
         });
         let list = Trace::begin(true);
         list.targets("/tmp", "list-type=2");
         list.with_texts(|Texts { target, .. }| {
             let target = target.unwrap();
-            assert_eq!((target.bucket(), target.key(), target.version()), ("tmp", None, None));
+            assert_eq!((target.bucket_and_key(), target.version()), (("tmp", None), None));
         });
         let unlogged = Trace::begin(false);
         unlogged.targets("/tmp/a", "");

@@ -96,7 +96,7 @@ impl LineFields {
         let trace = &record.trace;
         output.write(Level::INFO, "access", |line| {
             trace.with_texts(|Texts { prefix, node, store_code, target }| {
-                line.text("id", record.request_id().as_str());
+                line.plain("id", record.request_id().as_str());
                 let connection = &record.connection;
                 let peer = connection.peer_address();
                 write_address(line, "client", record.address, connection);
@@ -104,21 +104,22 @@ impl LineFields {
                     write_address(line, "peer", peer, connection);
                 }
                 line.text("listener", connection.listener().name());
-                line.text_if("tls", connection.tls().map(|tls| tls.version));
+                line.plain_if("tls", connection.tls().map(|tls| tls.version));
                 line.text("mapping", mapping);
                 line.text_if("identity", identity.as_deref().map(shortened));
-                line.text("operation", trace.operation().map_or("-", Operation::name));
+                line.plain("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", record.method.as_str());
-                line.text_if("protocol", self.version.map(protocol));
+                line.plain_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
                 line.text_if("prefix", prefix.map(without_credentials).as_deref());
                 if let Some(target) = target {
-                    line.text("bucket", target.bucket());
-                    line.text_if("key", target.key().as_deref().map(shortened));
+                    let (bucket, key) = target.bucket_and_key();
+                    line.text("bucket", bucket);
+                    line.text_if("key", key.as_deref().map(shortened));
                     line.text_if("version", target.version());
                 }
                 line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
-                line.text_if("rule", record.rule.map(Rule::name));
+                line.plain_if("rule", record.rule.map(Rule::name));
                 line.text_if("reason", self.reason.as_deref());
                 line.text_if("help", self.help.as_deref());
                 line.number("received", record.received);

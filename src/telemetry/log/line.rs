@@ -87,6 +87,22 @@ impl<'b> Line<'b> {
         write_quoted(self.to, value);
     }
 
+    /// Adds a quoted text that nothing must be escaped in, such as a name of Scopegate's own.
+    pub(crate) fn plain(&mut self, name: &str, value: &str) {
+        debug_assert!(find_escape(value).is_none(), "{value:?} needs escapes");
+        self.name(name);
+        self.to.push(b'"');
+        self.raw(value);
+        self.to.push(b'"');
+    }
+
+    /// Adds a quoted text that nothing must be escaped in, if there is one.
+    pub(crate) fn plain_if(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.plain(name, value);
+        }
+    }
+
     /// Adds a quoted text, if there is one.
     pub(crate) fn text_if(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {

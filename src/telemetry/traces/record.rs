@@ -97,8 +97,9 @@ impl Traced {
         };
         trace.with_texts(|Texts { target, store_code, .. }| {
             spans.store_code = store_code.map(Into::into);
-            spans.bucket = target.map(|target| target.bucket().into());
-            spans.key = target.and_then(LoggedTarget::key).map(|key| shortened(&key).into());
+            let (bucket, key) = target.map(LoggedTarget::bucket_and_key).unzip();
+            spans.bucket = bucket.map(Into::into);
+            spans.key = key.flatten().map(|key| shortened(&key).into());
         });
         spans
     }
