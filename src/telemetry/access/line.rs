@@ -14,6 +14,7 @@ use crate::trace::{Texts, Wait, shortened};
 use http::Version;
 use http::uri::PathAndQuery;
 use http1::{Fields, Request, visible};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -114,8 +115,13 @@ impl LineFields {
                 line.text_if("prefix", prefix.map(without_credentials).as_deref());
                 if let Some(target) = target {
                     let (bucket, key) = target.bucket_and_key();
-                    line.text("bucket", bucket);
-                    line.text_if("key", key.as_deref().map(shortened));
+                    line.plain("bucket", bucket);
+                    match key {
+                        // Nothing was decoded, so that it is as plain as the path of a URL.
+                        Some(Cow::Borrowed(key)) => line.plain("key", shortened(key)),
+                        Some(Cow::Owned(key)) => line.text("key", shortened(&key)),
+                        None => {}
+                    }
                     line.text_if("version", target.version());
                 }
                 line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
@@ -124,7 +130,7 @@ impl LineFields {
                 line.text_if("help", self.help.as_deref());
                 line.number("received", record.received);
                 line.number("sent", record.sent);
-                line.text_if("node", node);
+                line.plain_if("node", node);
                 line.number_if("attempts", (trace.attempts() > 1).then(|| trace.attempts()));
                 line.number_if("continuations", trace.continuations().filter(|count| *count > 0));
                 line.text_if("store_code", store_code);
