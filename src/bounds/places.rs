@@ -9,8 +9,8 @@
 //! is no other group.
 
 use crate::identify::client::ClientKey;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 pub(crate) const SHARE: usize = 3;
 
 /// The client that holds a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Holder {
     /// The group.
     pub group: usize,
@@ -49,8 +49,9 @@ struct State {
     taken: usize,
     waiting: usize,
     groups: Groups,
-    /// The holders that have places or wait for one.
-    holders: HashMap<Holder, Held>,
+    /// The holders that have places or wait for one. Ordered, since a hash that clients cannot aim at costs each request more
+    /// than a few comparisons (docs/performance.md, "ordered instead of hashed").
+    holders: BTreeMap<Holder, Held>,
     /// The holders that wait, in the order of their turns.
     turns: BTreeMap<u64, Holder>,
     next: u64,
@@ -62,7 +63,7 @@ enum Groups {
     /// All holders are in one group. Each request takes a place, so this group is not looked up in a table.
     One(Group),
     /// The groups that have places or wait for one. No entry is zero.
-    Many(HashMap<usize, Group>),
+    Many(BTreeMap<usize, Group>),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +98,7 @@ struct Turn<'p> {
 impl Places {
     /// Makes places that are all free.
     pub(crate) fn new(size: Size) -> Arc<Self> {
-        let groups = if size.grouped { Groups::Many(HashMap::new()) } else { Groups::One(Group::default()) };
+        let groups = if size.grouped { Groups::Many(BTreeMap::new()) } else { Groups::One(Group::default()) };
         Arc::new(Self { size, state: Mutex::new(State::new(groups)) })
     }
 
@@ -208,7 +209,7 @@ impl Groups {
 
 impl State {
     fn new(groups: Groups) -> Self {
-        Self { taken: 0, waiting: 0, groups, holders: HashMap::new(), turns: BTreeMap::new(), next: 0 }
+        Self { taken: 0, waiting: 0, groups, holders: BTreeMap::new(), turns: BTreeMap::new(), next: 0 }
     }
 
     /// Returns the number of free places for a group.

@@ -261,7 +261,7 @@ impl<'c> Client<'c> {
 /// The unit that limits are divided among: requests, connections and memory are counted by it.
 ///
 /// It comes from the peer's address or user, so that a client cannot choose it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClientKey {
     /// An IPv4 address.
     V4(Ipv4Addr),
