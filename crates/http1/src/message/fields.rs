@@ -37,7 +37,7 @@ pub struct Fields {
     trailing_lines: &'static str,
 }
 
-/// A field occurs more than once.
+/// The error of a field that occurs more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated;
 
