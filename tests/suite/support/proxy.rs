@@ -9,6 +9,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -17,6 +18,12 @@ use super::process::{Killed, wait_for};
 
 /// A soak of many minutes may log every request, which must not fill the memory.
 const LONGEST_LOG: usize = 16 << 20;
+
+/// The time without a line after which the log is complete. A thread of its own writes it, every 10 ms.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The time that a test waits for the log to become quiet. That of a busy proxy never does.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A proxy, killed on drop. Its output is then searched for secrets.
 pub(crate) struct Proxy {
@@ -128,8 +135,17 @@ impl Proxy {
         self.process.0.id()
     }
 
-    /// Returns the text written to stderr so far.
+    /// Returns the text written to stderr so far, once the lines of everything that has happened are in it.
     pub(crate) fn stderr(&self) -> String {
+        let start = Instant::now();
+        let (mut length, mut since) = (self.stderr.text().len(), start);
+        while since.elapsed() < QUIET && start.elapsed() < LONGEST_WAIT {
+            thread::sleep(QUIET / 10);
+            let now = self.stderr.text().len();
+            if now != length {
+                (length, since) = (now, Instant::now());
+            }
+        }
         self.stderr.text().clone()
     }
 
@@ -140,7 +156,8 @@ impl Proxy {
             panic!("scopegate did not end on SIGTERM; its stderr:\n{}", self.stderr.text());
         };
         self.read_up();
-        (status.code(), self.stderr())
+        let log = self.stderr.text().clone();
+        (status.code(), log)
     }
 
     fn read_up(&mut self) {
