@@ -113,6 +113,11 @@ mod tests {
             "http://",
             "http://a:0",
             "http://a:",
+            // Logs show endpoints without escapes.
+            "http://a\"b:9000",
+            "http://a\\b:9000",
+            "http://a\u{7}b:9000",
+            "http://\u{e9}:9000",
         ] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");
         }

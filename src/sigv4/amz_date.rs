@@ -14,7 +14,7 @@ pub struct AmzDate {
 }
 
 thread_local! {
-    // Thousands of requests are signed in a second; it is formatted once. The second is that since 1970.
+    // Thousands of requests are signed in a second; it is formatted once. The number counts seconds since 1970.
     static LAST: Cell<Option<(u64, AmzDate)>> = const { Cell::new(None) };
 }
 

@@ -154,7 +154,7 @@ impl Trace {
         let outcome = until.await;
         let now = clock::now();
         let waited = now.saturating_duration_since(since);
-        // Most requests do not wait, so that the clock of events has not moved.
+        // Most requests do not wait, so the clock of events has not moved.
         if now != since
             && let Some(all) = self.waits.get(wait as usize)
         {

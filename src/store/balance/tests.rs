@@ -57,6 +57,20 @@ impl Cluster {
     }
 }
 
+/// A request must end that has found its only node unreachable.
+#[test]
+fn an_excluded_node_is_not_chosen_even_if_it_is_the_only_one() {
+    for count in [1, 2] {
+        let cluster = Cluster::of(count);
+        let mut attempts = Attempts::default();
+        for _ in 0..count {
+            let request = cluster.balancer.pick(cluster.now, &attempts).unwrap();
+            attempts.unreachable(request.choice().node);
+        }
+        assert!(cluster.balancer.pick(cluster.now, &attempts).is_none(), "{count} nodes");
+    }
+}
+
 #[test]
 fn picks_the_least_loaded_node_and_ties_in_turn() {
     let cluster = Cluster::of(3);

@@ -117,7 +117,7 @@ impl LineFields {
                     let (bucket, key) = target.bucket_and_key();
                     line.plain("bucket", bucket);
                     match key {
-                        // Nothing was decoded, so that it is as plain as the path of a URL.
+                        // Nothing was decoded, so this is a part of a URL, in which nothing needs an escape.
                         Some(Cow::Borrowed(key)) => line.plain("key", shortened(key)),
                         Some(Cow::Owned(key)) => line.text("key", shortened(&key)),
                         None => {}

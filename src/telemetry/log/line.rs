@@ -87,7 +87,7 @@ impl<'b> Line<'b> {
         write_quoted(self.to, value);
     }
 
-    /// Adds a quoted text that nothing must be escaped in, such as a name of Scopegate's own.
+    /// Adds a quoted text in which nothing needs an escape, such as a name of Scopegate's own.
     pub(crate) fn plain(&mut self, name: &str, value: &str) {
         debug_assert!(find_escape(value).is_none(), "{value:?} needs escapes");
         self.name(name);
@@ -96,7 +96,7 @@ impl<'b> Line<'b> {
         self.to.push(b'"');
     }
 
-    /// Adds a quoted text that nothing must be escaped in, if there is one.
+    /// Adds a quoted text in which nothing needs an escape, if there is one.
     pub(crate) fn plain_if(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.plain(name, value);

@@ -22,7 +22,7 @@ const LONGEST_LOG: usize = 16 << 20;
 /// The time without a line after which the log is complete. A thread of its own writes it, every 10 ms.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// The time that a test waits for the log to become quiet. That of a busy proxy never does.
+/// The time that a test waits for the log to become quiet. A busy proxy's log never is.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A proxy, killed on drop. Its output is then searched for secrets.
