@@ -8,6 +8,8 @@ const OWN: u64 = 64;
 /// The most pipes through which bodies move. Each has two descriptors and up to 64 pages, and a user without privileges may
 /// have 16,384 pages in pipes (pipe(7), pipe-user-pages-soft).
 const MAX_PIPES: u64 = 256;
+/// The number of file descriptors for each pipe: pipes take at most a sixteenth of the descriptors.
+const PER_PIPE: u64 = 32;
 
 /// Too few file descriptors for `limits.connections`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +35,12 @@ impl TooFew {
     }
 }
 
-/// Raises the soft limit to the hard limit, and warns if that is too low for `connections`. What clients and the store do
-/// not need may become pipes.
+/// Raises the soft limit to the hard limit, warns if that is too low for `connections`, and limits the number of pipes.
 pub(crate) fn raise(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let most = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    splice::set_limit(pipes(most, connections));
+    splice::set_limit(pipes(most));
     if let Some(TooFew { most, wanted }) = TooFew::at(most, connections) {
         tracing::warn!(
             most,
@@ -51,10 +52,10 @@ pub(crate) fn raise(connections: usize) {
     }
 }
 
-/// Returns how many pipes there may be, if each of `connections` also needs one to the store.
-fn pipes(most: Option<u64>, connections: usize) -> usize {
-    let needed = (connections as u64).saturating_mul(2).saturating_add(OWN);
-    let pipes = most.map_or(MAX_PIPES, |most| (most.saturating_sub(needed) / 2).min(MAX_PIPES));
+/// Returns the most pipes among `most` file descriptors. They do not depend on `limits.connections`: few processes ever have
+/// as many connections, and without pipes a body costs twice the CPU.
+fn pipes(most: Option<u64>) -> usize {
+    let pipes = most.map_or(MAX_PIPES, |most| (most / PER_PIPE).min(MAX_PIPES));
     usize::try_from(pipes).unwrap_or_default()
 }
 
@@ -70,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn pipes_take_only_what_connections_leave() {
+    fn pipes_take_a_sixteenth_of_the_descriptors() {
         for (most, expected) in
-            [(None, 256), (Some(1_000_000), 256), (Some(2264), 100), (Some(2064), 0), (Some(9), 0)]
+            [(None, 256), (Some(1_000_000), 256), (Some(8192), 256), (Some(1024), 32), (Some(31), 0)]
         {
-            assert_eq!(pipes(most, 1000), expected, "{most:?}");
+            assert_eq!(pipes(most), expected, "{most:?}");
         }
     }
 }
