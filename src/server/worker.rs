@@ -8,6 +8,7 @@ use super::tls_connections::TlsConnections;
 use crate::identify::client::ListenerRef;
 use crate::proxy::Current;
 use crate::proxy::generation::Shared;
+use crate::telemetry::log::turn;
 use http1::outbox;
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -121,6 +122,7 @@ fn spawn(
     let (done, wait) = oneshot::channel();
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || match work() {
         Ok(ended) => {
+            turn::end();
             let _ = done.send(ended);
         }
         Err(error) => tracing::error!(%error, "a worker could not start"),

@@ -17,7 +17,7 @@ use crate::telemetry::traces::{Traced, Tracer};
 use crate::trace::{RequestId, Trace, Wait};
 use http::{Method, StatusCode};
 use http1::{Request, clock};
-use line::LineFields;
+use line::{LineFields, UpstreamId};
 use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ pub(crate) struct AccessRecord {
     /// Whether the client closed its side before the response.
     client_ended: bool,
     /// The fields that only the access log has, if it is on.
-    line: Option<Box<LineFields>>,
+    line: Option<LineFields>,
     /// What only traces have, if the request is traced.
     traced: Option<Box<Traced>>,
 }
@@ -96,7 +96,7 @@ impl AccessRecord {
                 start: clock::now(),
                 first_byte: None,
                 client_ended: false,
-                line: logged.map(|lines| Box::new(LineFields::new(lines, request))),
+                line: logged.map(|lines| LineFields::new(lines, request)),
             },
         )
     }
@@ -145,7 +145,7 @@ impl AccessRecord {
         self.first_byte = Some(self.elapsed());
         self.error = self.error.take().or_else(|| self.trace.take_cause());
         if let Some(line) = &mut self.line {
-            line.upstream_id = upstream_id.map(Into::into);
+            line.upstream_id = upstream_id.map(UpstreamId::new);
         }
         if let Some(traced) = &mut self.traced {
             traced.answered(upstream_id);
@@ -203,10 +203,11 @@ impl AccessRecord {
     }
 
     /// Writes the line, once.
-    fn log_to(&mut self, output: &Output, total: Duration) {
-        if let Some(line) = self.line.take().filter(|line| line.is_wanted(self)) {
+    fn log_to(&mut self, output: &'static Output, total: Duration) {
+        if let Some(line) = self.line.as_ref().filter(|line| line.is_wanted(self)) {
             line.write(self, total, output);
         }
+        self.line = None;
     }
 
     /// Hands over the spans, if the request is traced.

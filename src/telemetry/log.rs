@@ -5,6 +5,7 @@ mod events;
 mod line;
 mod output;
 mod queue;
+pub(crate) mod turn;
 
 pub(crate) use line::Line;
 pub(crate) use output::Output;

@@ -75,6 +75,12 @@ pub fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
     if OUTBOX.with_borrow(|outbox| outbox.queue.len() >= MAX_DEFERRED) {
         flush_all();
     }
+    defer_record(write)
+}
+
+/// Queues `write` like [`defer_write`], but never flushes others, so that it may be called while one of them is borrowed.
+/// A caller must not have more than one write in the queue.
+pub fn defer_record(write: &Rc<impl DeferredWrite + 'static>) -> bool {
     OUTBOX.with_borrow_mut(|outbox| {
         if !outbox.is_open || RUNNING.get() < 2 {
             return false;

@@ -25,7 +25,7 @@ pub struct RecordedGet {
     metrics: Arc<Metrics>,
     mapping: Row,
     node: Arc<str>,
-    log: Option<(Arc<Output>, JoinHandle<()>)>,
+    log: Option<(&'static Output, JoinHandle<()>)>,
 }
 
 impl RecordedGet {
@@ -65,10 +65,11 @@ impl RecordedGet {
     }
 }
 
-fn start_log(format: LogFormat) -> io::Result<(Arc<Output>, JoinHandle<()>)> {
-    let output = Arc::new(Output::plain(format, LIMIT));
-    let (lines, mut to) = (Arc::clone(&output), File::create("/dev/null")?);
-    let writer = thread::Builder::new().spawn(move || lines.write_all(&mut to))?;
+/// Starts a log. Its output is never freed, like that of the process.
+fn start_log(format: LogFormat) -> io::Result<(&'static Output, JoinHandle<()>)> {
+    let output: &Output = Box::leak(Box::new(Output::plain(format, LIMIT)));
+    let mut to = File::create("/dev/null")?;
+    let writer = thread::Builder::new().spawn(move || output.write_all(&mut to))?;
     Ok((output, writer))
 }
 

@@ -6,7 +6,7 @@ use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
-use crate::telemetry::log::{Line, Output};
+use crate::telemetry::log::{Line, Output, turn};
 use crate::telemetry::redact::without_credentials;
 use crate::trace::parent::TraceParent;
 use crate::trace::timeline::Timeline;
@@ -38,11 +38,38 @@ pub(super) struct LineFields {
     lines: Lines,
     traceparent: Option<Box<str>>,
     identity: OnceCell<Arc<Identity>>,
-    /// The request's id at the store. A copy, because a part of the response's head would keep the whole buffer of that head
-    /// while the body is sent.
-    pub(super) upstream_id: Option<Box<[u8]>>,
+    pub(super) upstream_id: Option<UpstreamId>,
     pub(super) reason: Option<Box<str>>,
     pub(super) help: Option<Box<str>>,
+}
+
+/// A request's id at the store. A copy, because a part of the response's head would keep the whole buffer of that head
+/// while the body is sent.
+#[derive(Debug)]
+pub(super) enum UpstreamId {
+    /// An id that needs no allocation, with its length. Those of MinIO and AWS have 16 bytes.
+    Short([u8; 22], u8),
+    Long(Box<[u8]>),
+}
+
+impl UpstreamId {
+    pub(super) fn new(id: &[u8]) -> Self {
+        let mut bytes = [0; 22];
+        match (bytes.get_mut(..id.len()), u8::try_from(id.len())) {
+            (Some(room), Ok(length)) => {
+                room.copy_from_slice(id);
+                Self::Short(bytes, length)
+            }
+            _ => Self::Long(id.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, length) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
 }
 
 /// Returns the name of a version of HTTP.
@@ -87,7 +114,7 @@ impl LineFields {
     }
 
     /// Writes the line of a request that is over.
-    pub(super) fn write(&self, record: &AccessRecord, total: Duration, output: &Output) {
+    pub(super) fn write(&self, record: &AccessRecord, total: Duration, output: &'static Output) {
         let mappings = record.metrics.mapping_names();
         let mapping = record.mapping.get().map_or("-", |row| mappings.of(row));
         let path = without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
@@ -95,7 +122,7 @@ impl LineFields {
             shown::identity(self.lines.identity, self.identity.get().map(|it| &**it), &record.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         let trace = &record.trace;
-        output.write(Level::INFO, "access", |line| {
+        turn::write(output, (Level::INFO, "access"), |line| {
             trace.with_texts(|Texts { prefix, node, store_code, target }| {
                 line.plain("id", record.request_id().as_str());
                 let connection = &record.connection;
@@ -104,9 +131,9 @@ impl LineFields {
                 if record.address != peer {
                     write_address(line, "peer", peer, connection);
                 }
-                line.text("listener", connection.listener().name());
+                line.plain("listener", connection.listener().name());
                 line.plain_if("tls", connection.tls().map(|tls| tls.version));
-                line.text("mapping", mapping);
+                line.plain("mapping", mapping);
                 line.text_if("identity", identity.as_deref().map(shortened));
                 line.plain("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", record.method.as_str());
@@ -134,7 +161,10 @@ impl LineFields {
                 line.number_if("attempts", (trace.attempts() > 1).then(|| trace.attempts()));
                 line.number_if("continuations", trace.continuations().filter(|count| *count > 0));
                 line.text_if("store_code", store_code);
-                line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
+                line.text_if(
+                    "upstream_id",
+                    self.upstream_id.as_ref().map(UpstreamId::as_bytes).and_then(visible),
+                );
                 line.text_if("client_request_id", self.client_id.as_deref());
                 line.text_if("traceparent", self.traceparent.as_deref());
                 if let Some((of_trace, of_span)) = trace.timeline().map(Timeline::ids) {
@@ -193,6 +223,14 @@ mod tests {
         ];
         for (given, expected) in cases {
             assert_eq!(client_id(&with(given)), expected);
+        }
+    }
+
+    #[test]
+    fn an_upstream_id_of_any_length_is_kept() {
+        for length in [0, 1, 16, 21, 22, 23, 300] {
+            let id: Vec<u8> = (0..length).map(|at| b'A' + u8::try_from(at % 26).unwrap()).collect();
+            assert_eq!(UpstreamId::new(&id).as_bytes(), id);
         }
     }
 

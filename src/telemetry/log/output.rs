@@ -36,13 +36,23 @@ impl Output {
     /// Writes one line.
     pub(crate) fn write(&self, level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
         let mut room = ROOM.take();
-        let mut line = Line::begin(&mut room, self.style, SystemTime::now(), (level, target));
-        fill(&mut line);
-        line.end();
-        self.queue.push(&room);
+        self.append(&mut room, (level, target), fill);
+        self.push(&room);
         room.clear();
         room.shrink_to(KEPT_ROOM);
         ROOM.set(room);
+    }
+
+    /// Appends one line to `to`.
+    pub(super) fn append(&self, to: &mut Vec<u8>, about: (Level, &str), fill: impl FnOnce(&mut Line<'_>)) {
+        let mut line = Line::begin(to, self.style, SystemTime::now(), about);
+        fill(&mut line);
+        line.end();
+    }
+
+    /// Adds whole lines to those that are to be written.
+    pub(super) fn push(&self, lines: &[u8]) {
+        self.queue.push(lines);
     }
 
     /// Writes lines to their destination as they come, until the output is closed.

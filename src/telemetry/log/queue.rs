@@ -53,20 +53,30 @@ impl Queue {
         }
     }
 
-    /// Adds a line, or drops it if the queue is full.
-    pub(super) fn push(&self, line: &[u8]) {
+    /// Adds lines. Drops those for which the queue has no room.
+    pub(super) fn push(&self, lines: &[u8]) {
         let mut state = self.lock();
-        if state.lines.len() + self.writing.load(Ordering::Relaxed) + line.len() > self.limit {
-            state.unreported += 1;
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+        if self.has_room(&state, lines) {
+            state.lines.extend_from_slice(lines);
+        } else {
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                if self.has_room(&state, line) {
+                    state.lines.extend_from_slice(line);
+                } else {
+                    state.unreported += 1;
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
-        state.lines.extend_from_slice(line);
         let wakes = std::mem::take(&mut state.is_idle);
         drop(state);
         if wakes {
             self.more.notify_one();
         }
+    }
+
+    fn has_room(&self, state: &State, lines: &[u8]) -> bool {
+        state.lines.len() + self.writing.load(Ordering::Relaxed) + lines.len() <= self.limit
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -184,8 +194,8 @@ mod tests {
             while queue.lock().lines.is_empty().then(|| queue.writing.load(Ordering::Relaxed)) != Some(6) {
                 thread::yield_now();
             }
-            for _ in 0..500 {
-                queue.push(b"123456789\n");
+            for _ in 0..50 {
+                queue.push(&b"123456789\n".repeat(10));
             }
             let counts = (queue.waiting(), queue.dropped());
             drop(told);
