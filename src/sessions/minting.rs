@@ -54,7 +54,9 @@ impl MintError {
         } else if says("does not exist in our records") {
             Some("the issuer's access key is unknown to the server: create the user, or correct access_key")
         } else if says("signature we calculated does not match") {
-            Some("the issuer's secret key is wrong: correct secret_key, or the variable or file that it names")
+            Some(
+                "the issuer's secret key is wrong: correct secret_key, or the variable or file that it names",
+            )
         } else if says("account is disabled") {
             Some("the issuer is disabled: enable it with `mc admin user enable ALIAS USER`")
         } else if self.code.as_deref() == Some("RequestTimeTooSkewed") {

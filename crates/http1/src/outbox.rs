@@ -75,12 +75,12 @@ pub fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
     if OUTBOX.with_borrow(|outbox| outbox.queue.len() >= MAX_DEFERRED) {
         flush_all();
     }
-    defer_record(write)
+    defer_without_flush(write)
 }
 
-/// Queues `write` like [`defer_write`], but never flushes others, so that it may be called while one of them is borrowed.
-/// A caller must not have more than one write in the queue.
-pub fn defer_record(write: &Rc<impl DeferredWrite + 'static>) -> bool {
+/// Queues `write` like [`defer_write`], but never flushes others, so that it may be called while a connection is borrowed.
+/// The caller has at most one write in the queue.
+pub fn defer_without_flush(write: &Rc<impl DeferredWrite + 'static>) -> bool {
     OUTBOX.with_borrow_mut(|outbox| {
         if !outbox.is_open || RUNNING.get() < 2 {
             return false;
@@ -230,6 +230,23 @@ mod tests {
             assert_eq!(sent, [[0; MAX_DEFERRED], [MAX_DEFERRED; MAX_DEFERRED]].concat());
             yield_now().await;
             assert_eq!(notes.borrow().len(), 2 * MAX_DEFERRED);
+        });
+    }
+
+    #[test]
+    fn a_full_queue_need_not_be_flushed() {
+        let notes = Notes::default();
+        let _two = (RunningGuard::new(), RunningGuard::new());
+        on_a_worker(async {
+            spawn_local(run());
+            let messages: Vec<_> =
+                (0..=MAX_DEFERRED).map(|_| Rc::new(Message("one", Rc::clone(&notes)))).collect();
+            let (last, others) = messages.split_last().unwrap();
+            assert!(others.iter().all(defer_write));
+            assert!(defer_without_flush(last));
+            assert_eq!(notes.borrow().len(), 0);
+            yield_now().await;
+            assert_eq!(notes.borrow().len(), MAX_DEFERRED + 1);
         });
     }
 

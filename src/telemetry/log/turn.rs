@@ -1,8 +1,8 @@
 //! The lines of one turn of a worker, which are added to the queue of the log together.
 //!
-//! Adding a line to the queue takes a lock, and its release waits until the line is in memory that has left the caches
-//! (docs/performance.md, "lines of one turn"). So the lines of a turn are gathered in a buffer of the thread. The thread's
-//! outbox flushes it at the end of the turn.
+//! Adding a line to the queue takes a lock. Its release waits for the line to be written to memory that is no longer in the
+//! caches (docs/performance.md, "lines of one turn"). So the lines of a turn are gathered in a buffer of the thread. The
+//! thread's outbox flushes the buffer at the end of the turn.
 
 use super::line::Line;
 use super::output::Output;
@@ -50,7 +50,7 @@ pub(crate) fn write(output: &'static Output, about: (Level, &str), fill: impl Fn
         output.append(&mut gathered.lines, about, fill);
         (is_first, gathered.lines.len() >= MAX_GATHERED)
     };
-    if is_full || (is_first && !outbox::defer_record(&turn)) {
+    if is_full || (is_first && !outbox::defer_without_flush(&turn)) {
         turn.flush();
     }
 }
