@@ -542,6 +542,7 @@ mod tests {
             "scopegate_memory_refused_total{use=\"documents\"} 1",
             "scopegate_memory_limit_bytes 4096",
             "scopegate_log_lines_dropped_total 0",
+            "scopegate_spliced_bytes_total ",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -221,3 +221,23 @@ fn survives_a_lack_of_file_descriptors() {
     let lines = proxy.stderr().matches("cannot accept connections").count();
     assert!((1..=4).contains(&lines), "{lines} lines");
 }
+
+/// With a limit far below what the default of `connections` may need, large bodies still move within the kernel.
+#[test]
+fn large_bodies_are_spliced_with_few_file_descriptors() {
+    let minio = crate::support::minio::Minio::start();
+    let issuer = minio.seed_issuer();
+    let config = config(minio.address, minio.address, &[corner("all", ALL)], "");
+    let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
+    let proxy = Proxy::start_with_descriptors(binary(), 1024, &config, &env);
+    let content: Vec<u8> = (0..8_u32 << 20).map(|at| (at % 251).to_le_bytes()[0]).collect();
+    // The beginning of a body comes with its head, and a short rest is copied.
+    let most_of_it = content.len() as u64 * 9 / 10;
+    for (method, body, expected) in [("PUT", &*content, most_of_it), ("GET", &[], 2 * most_of_it)] {
+        let answer = http::request(proxy.address("all"), method, "/tmp/inbox/large", &[], body).unwrap();
+        assert_eq!(answer.status(), 200, "{}", proxy.stderr());
+        assert!(method == "PUT" || answer.body == content);
+        let spliced = metric(&proxy, "scopegate_spliced_bytes_total");
+        assert!(spliced >= expected, "{spliced} of {expected} bytes were spliced");
+    }
+}

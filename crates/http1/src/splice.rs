@@ -20,7 +20,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
@@ -37,6 +37,8 @@ static LIMIT: AtomicUsize = AtomicUsize::new(256);
 /// The pipes that exist, and those of them that hold bytes.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
+/// The bytes that were written from pipes to sockets.
+static SPLICED: AtomicU64 = AtomicU64::new(0);
 /// Whether the kernel, or a filter of system calls, has refused to splice.
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 
@@ -47,6 +49,11 @@ thread_local! {
 /// Sets the most pipes that the process may have. Each takes two file descriptors. None are made with 0.
 pub fn set_limit(pipes: usize) {
     LIMIT.store(pipes, Ordering::Relaxed);
+}
+
+/// Returns the number of bytes of bodies that this process has spliced.
+pub fn spliced() -> u64 {
+    SPLICED.load(Ordering::Relaxed)
 }
 
 /// Returns the number of pipes that hold bytes.
@@ -235,6 +242,7 @@ impl Pipe {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.held = self.held.saturating_sub(written);
+        SPLICED.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 

@@ -1,16 +1,17 @@
-//! Encodes the memory use of clients for Prometheus.
+//! Encodes the memory use of clients, and what the kernel moves without it, for Prometheus.
 
 use super::Memory;
 use super::samples::{counter, gauge};
 use crate::bounds::memory::Use;
 use crate::telemetry::log;
-use http1::read_budget;
+use http1::{read_budget, splice};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use std::fmt;
 
 pub(super) fn encode_memory(memory: Option<&Memory>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     encode_log(encoder)?;
+    encode_spliced(encoder)?;
     let Some(Memory { limit, shared, uploads }) = memory else { return Ok(()) };
     gauge(encoder, "memory_limit_bytes", "Memory available to clients (limits.memory)", *limit)?;
     let of_clients = Use::ALL.map(|used_for| {
@@ -36,4 +37,10 @@ fn encode_log(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Log lines dropped because stderr was not read fast enough";
     let mut metric = encoder.encode_descriptor("log_lines_dropped", help, None, MetricType::Counter)?;
     counter(&mut metric, log::dropped())
+}
+
+fn encode_spliced(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Bytes of bodies that moved within the kernel instead of being copied";
+    let mut metric = encoder.encode_descriptor("spliced_bytes", help, None, MetricType::Counter)?;
+    counter(&mut metric, splice::spliced())
 }
