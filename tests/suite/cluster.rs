@@ -178,8 +178,12 @@ fn uploads_of_every_node_are_listed() {
         let host = cluster.addresses[number].to_string();
         let request = Request { method: "POST", host: &host, target: &target, headers: &[], body: b"" };
         let headers = signed(&issuer, "s3", &request);
-        let begun =
-            http::request(cluster.addresses[number], "POST", &target, &borrowed(&headers), b"").unwrap();
+        // MinIO answers 503 SlowDownWrite while too few drives of a new cluster respond.
+        let begun = wait_for(|| {
+            let begun = http::request(cluster.addresses[number], "POST", &target, &borrowed(&headers), b"");
+            begun.ok().filter(|begun| begun.status() != 503)
+        });
+        let begun = begun.unwrap_or_else(|| panic!("node {number} of the cluster takes no upload"));
         assert_eq!(begun.status(), 200, "{}", begun.text());
     };
     for node in 0..cluster.addresses.len() {
