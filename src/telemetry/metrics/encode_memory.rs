@@ -1,4 +1,4 @@
-//! Encodes the memory use of clients, and what the kernel moves without it, for Prometheus.
+//! Encodes the memory use of clients, dropped log lines and spliced bytes for Prometheus.
 
 use super::Memory;
 use super::samples::{counter, gauge};
