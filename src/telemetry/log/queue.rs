@@ -13,11 +13,16 @@ const SPARE: usize = 4;
 
 /// The time for which the writer lets lines gather. Without it, a busy worker would wake the writer for each line.
 const GATHER: Duration = Duration::from_millis(10);
+/// The number of bytes that end this time early, so that both buffers stay in the processor's caches and leave room for
+/// requests there (docs/performance.md, "Lines wake the writer").
+const FULL: usize = 32 * 1024;
 
 /// Lines to be written.
 #[derive(Debug)]
 pub(super) struct Queue {
     limit: usize,
+    /// The time for which lines gather.
+    gather: Duration,
     state: Mutex<State>,
     /// Signals new lines, or the end.
     more: Condvar,
@@ -45,6 +50,7 @@ impl Queue {
             State { lines: Vec::new(), is_idle: false, unreported: 0, is_closed: false, is_done: false };
         Self {
             limit,
+            gather: GATHER,
             state: Mutex::new(state),
             more: Condvar::new(),
             done: Condvar::new(),
@@ -56,6 +62,7 @@ impl Queue {
     /// Adds lines. Drops those for which the queue has no room.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut state = self.lock();
+        let was_full = state.is_full();
         if self.has_room(&state, lines) {
             state.lines.extend_from_slice(lines);
         } else {
@@ -68,7 +75,7 @@ impl Queue {
                 }
             }
         }
-        let wakes = std::mem::take(&mut state.is_idle);
+        let wakes = std::mem::take(&mut state.is_idle) || (state.is_full() && !was_full);
         drop(state);
         if wakes {
             self.more.notify_one();
@@ -121,7 +128,8 @@ impl Queue {
     }
 
     fn gather<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        let gathering = self.more.wait_timeout_while(state, GATHER, |state| !state.is_closed);
+        let waits = |state: &mut State| !state.is_closed && !state.is_full();
+        let gathering = self.more.wait_timeout_while(state, self.gather, waits);
         gathering.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -139,6 +147,10 @@ impl Queue {
 }
 
 impl State {
+    fn is_full(&self) -> bool {
+        self.lines.len() >= FULL
+    }
+
     fn has_nothing(&self) -> bool {
         self.lines.is_empty() && self.unreported == 0
     }
@@ -240,6 +252,26 @@ mod tests {
             });
             queue.close(Duration::from_mins(1));
             assert_eq!(outcomes, [Ok(b"first\n".to_vec()), Ok(b"second\n".to_vec())]);
+        });
+    }
+
+    #[test]
+    fn many_lines_do_not_wait_for_the_end_of_the_gathering() {
+        let queue = Queue { gather: Duration::from_hours(1), ..Queue::new(2 * FULL) };
+        let (passed, read) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| queue.write_all(&mut Passing(passed), |_| Vec::new()));
+            let line = [b'x'; FULL / 2];
+            let outcomes = [(); 3].map(|()| {
+                queue.push(&line);
+                queue.push(&line);
+                read.recv_timeout(PATIENCE).map(|read| read.len())
+            });
+            queue.push(&line);
+            let gathered = read.try_recv().is_err();
+            queue.close(Duration::from_mins(1));
+            assert_eq!((outcomes, gathered), ([Ok(FULL); 3], true));
+            assert_eq!(read.recv_timeout(PATIENCE).map(|read| read.len()), Ok(FULL / 2));
         });
     }
 
