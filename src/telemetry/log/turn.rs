@@ -65,6 +65,7 @@ mod tests {
     use super::*;
     use crate::config::LogFormat;
     use http1::outbox::RunningGuard;
+    use std::cell::Cell;
     use tokio::runtime::{Builder, LocalOptions};
     use tokio::task::{spawn_local, yield_now};
 
@@ -119,6 +120,32 @@ mod tests {
                 lines += 1;
             }
             assert!((MAX_GATHERED..MAX_GATHERED + 100).contains(&output.waiting()), "{lines} lines");
+        });
+    }
+
+    /// A write of a connection, which counts how often it is flushed.
+    #[derive(Default)]
+    struct Message(Cell<usize>);
+
+    impl DeferredWrite for Message {
+        fn flush(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    /// The record of a request may end while its connection is borrowed.
+    #[test]
+    fn a_line_never_writes_to_connections() {
+        let output = output();
+        on_a_worker(async {
+            let _two = (RunningGuard::new(), RunningGuard::new());
+            let messages: Vec<_> = (0..1000).map(|_| Rc::new(Message::default())).collect();
+            assert!(messages.iter().all(outbox::defer_without_flush));
+            write_line(output);
+            assert!(messages.iter().all(|message| message.0.get() == 0));
+            yield_now().await;
+            yield_now().await;
+            assert!(messages.iter().all(|message| message.0.get() == 1));
         });
     }
 
