@@ -5,9 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The file descriptors that the process needs besides those of client connections.
 const OWN: u64 = 64;
-/// The most pipes through which bodies move. Each has two descriptors and up to 64 pages, and a user without privileges may
+/// The most pipes through which bodies move. Each has two descriptors and up to 128 pages, and a user without privileges may
 /// have 16,384 pages in pipes (pipe(7), pipe-user-pages-soft).
-const MAX_PIPES: u64 = 256;
+const MAX_PIPES: u64 = 128;
 /// The number of file descriptors for each pipe: pipes take at most a sixteenth of the descriptors.
 const PER_PIPE: u64 = 32;
 
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn pipes_take_a_sixteenth_of_the_descriptors() {
         for (most, expected) in
-            [(None, 256), (Some(1_000_000), 256), (Some(8192), 256), (Some(1024), 32), (Some(31), 0)]
+            [(None, 128), (Some(1_000_000), 128), (Some(4096), 128), (Some(1024), 32), (Some(31), 0)]
         {
             assert_eq!(pipes(most), expected, "{most:?}");
         }

@@ -26,8 +26,9 @@
 //! before the one ahead of it is gone.
 
 use crate::clock;
+use crate::low_water::{self, LowWater};
 use crate::outbox::{self, DeferredWrite};
-use crate::pace::{LARGE_PIECE, Pace};
+use crate::pace::{LARGEST_READ, Pace};
 use crate::read_budget::ReadShare;
 use crate::splice::{self, Filled, MIN_SPLICED, Pipe, Splice};
 use bytes::{Buf, Bytes, BytesMut};
@@ -67,6 +68,8 @@ pub(crate) struct Buffered<S> {
     shares_buffer: bool,
     /// The size of the next piece of a body.
     pace: Pace,
+    /// The bytes for which the kernel wakes the task.
+    low_water: LowWater,
     /// The share of the read budget behind a large buffer.
     read_share: ReadShare,
 }
@@ -105,7 +108,7 @@ enum Deferred {
     Failed(io::Error),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
+impl<S: AsyncRead + AsyncWrite + Splice + Unpin + 'static> Buffered<S> {
     pub(crate) fn new(stream: S) -> Self {
         let shared = Shared {
             stream,
@@ -121,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             buffer: BufferKind::None,
             shares_buffer: false,
             pace: Pace::default(),
+            low_water: LowWater::default(),
             read_share: ReadShare::default(),
         }
     }
@@ -142,6 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
 
     /// Reads what has arrived, up to 16 KiB. Returns 0 at the peer's end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.lower_low_water();
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.shared.borrow_mut().stream).poll_read(cx, &mut into))?;
@@ -167,7 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         cx: &mut Context<'_>,
         remaining: Option<u64>,
     ) -> Poll<io::Result<usize>> {
-        let expected = remaining.map_or(LARGE_PIECE, |bytes| usize::try_from(bytes).unwrap_or(LARGE_PIECE));
+        self.lower_low_water();
+        let expected = remaining.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let expected = expected.min(LARGEST_READ);
         let free = self.unread.capacity() - self.unread.len();
         if expected <= SMALL_READ && free < expected {
             return self.poll_fill(cx);
@@ -201,10 +208,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Moves a piece of a body of which `remaining` bytes are expected into a pipe.
-    pub(crate) fn poll_fill_pipe(&mut self, cx: &mut Context<'_>, remaining: u64) -> Poll<io::Result<Filled>>
-    where
-        S: Splice,
-    {
+    pub(crate) fn poll_fill_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        remaining: u64,
+    ) -> Poll<io::Result<Filled>> {
         if remaining < MIN_SPLICED || !self.unread.is_empty() {
             return Poll::Ready(Ok(Filled::Unavailable));
         }
@@ -213,19 +221,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         let Some(socket) = shared.stream.splice_socket() else {
             return Poll::Ready(Ok(Filled::Unavailable));
         };
-        let size = self.pace.next(clock::now(), usize::try_from(remaining).unwrap_or(usize::MAX));
-        let filled = ready!(Pipe::poll_fill(socket, cx, size))?;
-        if let Filled::Piece(pipe) = &filled {
-            self.pace.passed(clock::now(), pipe.held());
+        let remaining = usize::try_from(remaining).unwrap_or(usize::MAX);
+        let size = self.pace.next(clock::now(), remaining);
+        let filled = Pipe::poll_fill(socket, cx, size);
+        let left = match &filled {
+            Poll::Ready(Ok(Filled::Piece(pipe))) => {
+                self.pace.passed(clock::now(), pipe.held());
+                remaining - pipe.held()
+            }
+            _ => remaining,
+        };
+        match self.pace.awaits(low_water::RAISED) {
+            // The end of a body, and what follows it, must not wait.
+            Some(deadline) if left >= low_water::RAISED => {
+                if filled.is_pending() {
+                    self.low_water.raise(socket, deadline, cx);
+                }
+            }
+            _ => self.low_water.lower(socket),
         }
-        Poll::Ready(Ok(filled))
+        filled
+    }
+
+    /// Makes the kernel report every byte, as is needed wherever bytes are not spliced.
+    fn lower_low_water(&mut self) {
+        if self.low_water.is_raised()
+            && let Some(socket) = self.shared.borrow().stream.splice_socket()
+        {
+            self.low_water.lower(socket);
+        }
     }
 
     /// Returns whether a pipe can be written now: the stream is a socket, and nothing else is to be written first.
-    pub(crate) fn takes_pipes(&self) -> bool
-    where
-        S: Splice,
-    {
+    pub(crate) fn takes_pipes(&self) -> bool {
         !self.has_pending_write() && self.shared.borrow().stream.splice_socket().is_some()
     }
 
@@ -236,10 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         cx: &mut Context<'_>,
         pipe: &mut Option<Pipe>,
         rest: &mut Bytes,
-    ) -> Poll<io::Result<usize>>
-    where
-        S: Splice,
-    {
+    ) -> Poll<io::Result<usize>> {
         splice::poll_write_pipe(self.shared.borrow().stream.splice_socket(), cx, pipe, rest)
     }
 

@@ -35,6 +35,7 @@ pub mod client;
 pub mod clock;
 mod decode;
 mod head;
+mod low_water;
 mod memory;
 mod message;
 pub mod outbox;

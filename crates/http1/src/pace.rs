@@ -7,8 +7,10 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The largest piece, in bytes (docs/performance.md, "reading bodies in pieces").
-pub(crate) const LARGE_PIECE: usize = 256 * 1024;
+/// The largest piece that is read into memory, in bytes (docs/performance.md, "reading bodies in pieces").
+pub(crate) const LARGEST_READ: usize = 256 * 1024;
+/// The largest piece that moves through a pipe, in bytes (docs/performance.md, "in pipes").
+pub(crate) const LARGEST_PIPED: usize = 512 * 1024;
 /// The size of pieces of a body that may not be taken, in bytes.
 const SMALL_PIECE: usize = 32 * 1024;
 /// The longest body that is read in one piece in any case, in bytes.
@@ -43,12 +45,18 @@ impl Pace {
         if remaining <= WHOLE { remaining } else { self.size.min(remaining) }
     }
 
+    /// Returns the time until which pieces of at least `bytes` may be awaited: the end of the pause after which sizes start
+    /// over. `None` for a peer that is slower.
+    pub(crate) fn awaits(&self, bytes: usize) -> Option<Instant> {
+        self.last.filter(|_| self.size >= bytes).map(|last| last + PAUSE)
+    }
+
     /// Records that a piece was read.
     pub(crate) fn passed(&mut self, now: Instant, bytes: usize) {
         self.last = Some(now);
         self.passed = self.passed.saturating_add(bytes);
         if self.passed >= PROVEN && bytes >= self.size {
-            self.size = (self.size * 2).min(LARGE_PIECE);
+            self.size = (self.size * 2).min(LARGEST_PIPED);
         }
     }
 }
@@ -73,8 +81,8 @@ mod tests {
     fn pieces_grow_once_a_peer_has_taken_more_than_the_kernel_holds_for_it() {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
         assert_eq!(size_after(&mut pace, &mut now, PROVEN - SMALL_PIECE, Duration::ZERO), SMALL_PIECE);
-        assert_eq!(size_after(&mut pace, &mut now, PROVEN / 4, Duration::ZERO), LARGE_PIECE);
-        assert_eq!(size_after(&mut pace, &mut now, 100 * PROVEN, PAUSE / 2), LARGE_PIECE);
+        assert_eq!(size_after(&mut pace, &mut now, PROVEN, Duration::ZERO), LARGEST_PIPED);
+        assert_eq!(size_after(&mut pace, &mut now, 100 * PROVEN, PAUSE / 2), LARGEST_PIPED);
     }
 
     #[test]

@@ -35,6 +35,13 @@ impl ReadShare {
         true
     }
 
+    /// Returns what exceeds `size` bytes.
+    pub(crate) fn shrink(&mut self, size: usize) {
+        let less = self.0.saturating_sub(size);
+        TAKEN.fetch_sub(less, Ordering::Relaxed);
+        self.0 -= less;
+    }
+
     /// Returns the whole share.
     pub(crate) fn clear(&mut self) {
         TAKEN.fetch_sub(std::mem::take(&mut self.0), Ordering::Relaxed);
@@ -44,5 +51,21 @@ impl ReadShare {
 impl Drop for ReadShare {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_grows_and_shrinks() {
+        let mut share = ReadShare::default();
+        assert!(share.resize(1000) && share.resize(10));
+        assert_eq!(share.0, 1000);
+        for (size, left) in [(2000, 1000), (1000, 1000), (10, 10), (0, 0)] {
+            share.shrink(size);
+            assert_eq!(share.0, left, "{size}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! bytes are charged to the read budget. When half of the pipes are in use, what a peer does not take at once moves
 //! into memory, so that slow peers cannot hold all of them. Without a pipe, bodies are copied.
 
+use crate::pace::LARGEST_PIPED;
 use crate::read_budget::ReadShare;
 use bytes::{Buf, Bytes};
 use http_body::Body;
@@ -25,15 +26,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-/// The capacity of a pipe, in bytes. A pipe holds references to the pages of packets, so this means 64 of them.
-const CAPACITY: usize = 256 * 1024;
+/// The capacity of a pipe, in bytes. A pipe holds references to the pages of packets, so this means 128 of them.
+const CAPACITY: usize = LARGEST_PIPED;
+/// The size of a piece if the read budget has no room for more, in bytes.
+const SMALL_PIECE: usize = 64 * 1024;
 /// The number of empty pipes that a thread keeps.
 const MAX_SPARE: usize = 8;
 /// The shortest rest of a body that is spliced, in bytes. Copying less costs no more than the calls.
 pub(crate) const MIN_SPLICED: u64 = 64 * 1024;
 
 /// The most pipes of the process.
-static LIMIT: AtomicUsize = AtomicUsize::new(256);
+static LIMIT: AtomicUsize = AtomicUsize::new(128);
 /// The pipes that exist, and those of them that hold bytes.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -214,15 +217,17 @@ impl Pipe {
         let Some(mut pipe) = Self::take().filter(|_| most > 0) else {
             return Poll::Ready(Ok(Filled::Unavailable));
         };
-        if !pipe.share.resize(most) {
+        let sizes = [most, most.min(SMALL_PIECE)];
+        let Some(most) = sizes.into_iter().find(|size| pipe.share.resize(*size)) else {
             return Poll::Ready(Ok(Filled::Unavailable));
-        }
+        };
         let Some(ends) = &pipe.ends else { return Poll::Ready(Ok(Filled::Unavailable)) };
         let call = || splice(socket.fd(), None, &ends.write, None, most, SpliceFlags::NONBLOCK);
         match ready!(socket.poll_io(Interest::READABLE, cx, call)) {
             Ok(0) => Poll::Ready(Ok(Filled::End)),
             Ok(read) => {
                 pipe.held = read;
+                pipe.share.shrink(read);
                 Poll::Ready(Ok(Filled::Piece(pipe)))
             }
             Err(error) if is_refusal(&error) => {

@@ -3,6 +3,8 @@
 use super::*;
 use crate::body::BoxError;
 use crate::client::{Connection, Patience};
+use crate::low_water;
+use crate::read_budget;
 use crate::server::{ConnectionLimits, serve};
 use crate::{
     Fields, HeadLimits, Malformed, MemoryShare, MemoryUse, OutOfMemory, PeerState, Request, Response,
@@ -24,6 +26,10 @@ use tokio::time::{sleep, timeout};
 
 const LENGTH: usize = 20_000_003;
 const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(30) };
+/// A pause that is shorter than the time for which bytes are awaited.
+const LATER: Duration = Duration::from_millis(70);
+/// Less than the time after which a stalled transfer is looked at.
+const SOON: Duration = Duration::from_secs(10);
 const LIMITS: ConnectionLimits = ConnectionLimits {
     head: HeadLimits { bytes: 4096, fields: 20 },
     header: Duration::from_secs(30),
@@ -119,7 +125,7 @@ impl<B: SpliceBody<Data = Bytes, Error = BoxError> + Unpin> Service<B> for Relay
 }
 
 /// Serves one request of the origin: `GET /SEED/ANNOUNCED/SENT` returns an object, `PUT` returns whether the body is the
-/// object.
+/// object. `GET /SEED/ANNOUNCED/SENT/LATE` sends that many bytes more after a while, and then nothing.
 async fn answer(mut stream: TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -127,14 +133,20 @@ async fn answer(mut stream: TcpStream) {
     }
     let head = String::from_utf8(head).unwrap();
     let mut parts = head.split_whitespace().nth(1).unwrap().split('/').skip(1);
-    let mut number = || parts.next().unwrap().parse::<usize>().unwrap();
-    let (seed, announced, sent) = (number(), number(), number());
-    let object = content(u8::try_from(seed).unwrap(), sent);
+    let mut number = || parts.next().map_or(0, |part| part.parse::<usize>().unwrap());
+    let (seed, announced, sent, late) = (number(), number(), number(), number());
+    let mut object = content(u8::try_from(seed).unwrap(), sent + late);
+    let late = object.split_off(sent);
     if head.starts_with("GET") {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\n\r\n");
         let _ = stream.write_all(head.as_bytes()).await;
         // A client that leaves ends the response.
         let _ = stream.write_all(&object).await;
+        if !late.is_empty() {
+            sleep(LATER).await;
+            let _ = stream.write_all(&late).await;
+            std::future::pending::<()>().await;
+        }
     } else {
         let mut body = vec![0; announced];
         let _ = stream.read_exact(&mut body).await;
@@ -271,6 +283,36 @@ fn a_body_that_breaks_off_does_not_look_complete() {
     });
 }
 
+/// The kernel does not report a few bytes while large pieces are awaited, so the proxy must look for them.
+#[test]
+fn bytes_of_a_server_that_slows_down_are_not_held_back() {
+    with_pipes(256, async || {
+        let relay = relay().await;
+        let (fast, all) = (LENGTH / 2, LENGTH / 2 + 1000);
+        let mut stream = relay.ask(&format!("GET /1/{LENGTH}/{fast}/1000 HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        let read = timeout(SOON, read_object(&mut stream, all)).await;
+        assert!(read.expect("all bytes arrive") == content(1, all));
+        assert!(low_water::tests::raised() > 0, "large pieces were awaited");
+    });
+}
+
+#[test]
+fn bytes_of_a_client_that_slows_down_are_not_held_back() {
+    with_pipes(256, async || {
+        let relay = relay().await;
+        let (fast, all) = (LENGTH / 2, LENGTH / 2 + 1000);
+        let head = format!("PUT /1/{all}/{all} HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n");
+        let mut stream = relay.ask(&head).await;
+        let object = content(1, LENGTH);
+        stream.write_all(&object[..fast]).await.unwrap();
+        sleep(LATER).await;
+        stream.write_all(&object[fast..all]).await.unwrap();
+        let response = timeout(SOON, read_object(&mut stream, 4)).await;
+        assert_eq!(response.expect("the server has all bytes that it waits for"), b"same");
+        assert!(low_water::tests::raised() > 0, "large pieces were awaited");
+    });
+}
+
 /// The bytes that a client leaves behind in a pipe are nobody else's.
 #[test]
 fn a_pipe_that_holds_bytes_is_not_used_again() {
@@ -309,6 +351,22 @@ fn slow_clients_leave_pipes_to_others() {
         }
         assert_eq!(in_use(), 0);
     });
+}
+
+/// Pieces in pipes are charged to the read budget.
+#[test]
+fn pieces_are_smaller_or_copied_if_the_read_budget_has_no_room() {
+    for (budget, pieces) in [(4 * SMALL_PIECE, LENGTH / SMALL_PIECE..=LENGTH), (0, 0..=0)] {
+        with_pipes(256, async || {
+            let relay = relay().await;
+            read_budget::set_limit(budget);
+            let mut stream = relay.get(1, LENGTH, LENGTH).await;
+            let read = read_object(&mut stream, LENGTH).await;
+            read_budget::set_limit(usize::MAX);
+            assert!(read == content(1, LENGTH));
+            assert!(pieces.contains(&relay.pipes.get()), "{budget}: {} pieces", relay.pipes.get());
+        });
+    }
 }
 
 #[test]
