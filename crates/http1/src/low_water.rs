@@ -1,10 +1,10 @@
 //! The low-water mark of a socket: how many bytes must have arrived before the kernel reports them (`SO_RCVLOWAT`,
 //! socket(7)).
 //!
-//! A peer that sends less quickly than the proxy passes on would wake the proxy for each of its packets. While a large body
+//! A peer that sends more slowly than the proxy forwards would wake the proxy for each packet. While a large body
 //! moves fast, the mark is raised, so that the proxy wakes for large pieces (docs/performance.md, "low-water mark"). The
-//! kernel still reports less if the peer ends the connection, or if it has no memory or window for more. Bytes never
-//! wait longer than until the deadline, at which the task is woken and the mark is lowered.
+//! kernel still reports less if the peer ends the connection, or if it has no memory or window for more. Otherwise
+//! the task is woken at a deadline, and the mark is lowered.
 
 use crate::LazyTimer;
 use crate::pace::LARGEST_PIPED;

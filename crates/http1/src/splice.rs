@@ -29,7 +29,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// The capacity of a pipe, in bytes. A pipe holds references to the pages of packets, so this means 128 of them.
 const CAPACITY: usize = LARGEST_PIPED;
 /// The size of a piece if the read budget has no room for more, in bytes.
-const SMALL_PIECE: usize = 64 * 1024;
+const REDUCED_PIECE: usize = 64 * 1024;
 /// The number of empty pipes that a thread keeps.
 const MAX_SPARE: usize = 8;
 /// The shortest rest of a body that is spliced, in bytes. Copying less costs no more than the calls.
@@ -217,7 +217,7 @@ impl Pipe {
         let Some(mut pipe) = Self::take().filter(|_| most > 0) else {
             return Poll::Ready(Ok(Filled::Unavailable));
         };
-        let sizes = [most, most.min(SMALL_PIECE)];
+        let sizes = [most, most.min(REDUCED_PIECE)];
         let Some(most) = sizes.into_iter().find(|size| pipe.share.resize(*size)) else {
             return Poll::Ready(Ok(Filled::Unavailable));
         };

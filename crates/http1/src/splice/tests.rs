@@ -356,7 +356,7 @@ fn slow_clients_leave_pipes_to_others() {
 /// Pieces in pipes are charged to the read budget.
 #[test]
 fn pieces_are_smaller_or_copied_if_the_read_budget_has_no_room() {
-    for (budget, pieces) in [(4 * SMALL_PIECE, LENGTH / SMALL_PIECE..=LENGTH), (0, 0..=0)] {
+    for (budget, pieces) in [(4 * REDUCED_PIECE, LENGTH / REDUCED_PIECE..=LENGTH), (0, 0..=0)] {
         with_pipes(256, async || {
             let relay = relay().await;
             read_budget::set_limit(budget);
