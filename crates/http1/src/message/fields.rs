@@ -29,10 +29,10 @@ pub struct Fields {
     /// The head that the fields arrived in.
     head: Bytes,
     lines: Vec<Line>,
-    /// The names that the lines may have.
+    /// Those that were added: a few, so that searching them takes less than hashing a name.
+    added: Vec<(HeaderName, HeaderValue)>,
+    /// The names that the fields may have.
     names: NameFilter,
-    /// Boxed because most messages are forwarded without any.
-    added: Option<Box<HeaderMap>>,
     /// Whole lines that are written last, empty for most messages. Lookups do not find them.
     trailing_lines: &'static str,
 }
@@ -123,11 +123,16 @@ impl Fields {
         Self { head, lines: lines.lines, names: lines.names, ..Self::default() }
     }
 
+    /// Makes fields with room for `count` that are added.
+    fn with_room(count: usize) -> Self {
+        Self { added: Vec::with_capacity(count), ..Self::default() }
+    }
+
     /// Returns the first value of a field.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let arrived = self.line(name).map(|line| self.at(line.value));
-        arrived.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
+        arrived.or_else(|| self.added_named(name).next().map(HeaderValue::as_bytes))
     }
 
     /// Returns the value of a field that must not be repeated.
@@ -141,8 +146,7 @@ impl Fields {
         if lines.next().is_some() {
             return Err(Repeated);
         }
-        let Some(added) = &self.added else { return Ok(arrived) };
-        let mut added = added.get_all(name).iter().map(HeaderValue::as_bytes);
+        let mut added = self.added_named(name).map(HeaderValue::as_bytes);
         match (arrived, added.next(), added.next()) {
             (only, None, _) | (None, only, None) => Ok(only),
             _ => Err(Repeated),
@@ -152,9 +156,8 @@ impl Fields {
     /// Returns every value of a field, in order.
     #[inline]
     pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let arrived = self.lines_named(name);
-        let added = self.added.iter().flat_map(move |added| added.get_all(name));
-        arrived.map(|line| self.at(line.value)).chain(added.map(HeaderValue::as_bytes))
+        let arrived = self.lines_named(name).map(|line| self.at(line.value));
+        arrived.chain(self.added_named(name).map(HeaderValue::as_bytes))
     }
 
     /// Returns whether a field is present.
@@ -166,9 +169,8 @@ impl Fields {
     /// Returns the name, as it was written, and the value of each line.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let added = self.added.iter().flat_map(|added| added.iter());
         let arrived = self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)));
-        arrived.chain(added.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+        arrived.chain(self.added.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
     }
 
     /// Returns the first value of a field without copying it.
@@ -176,7 +178,7 @@ impl Fields {
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
         match self.line(name) {
             Some(line) => HeaderValue::from_maybe_shared(self.head.slice_ref(self.at(line.value))).ok(),
-            None => self.added.as_ref()?.get(name).cloned(),
+            None => self.added_named(name).next().cloned(),
         }
     }
 
@@ -187,15 +189,21 @@ impl Fields {
             lines.retain(|line| !self.has_name(line, name));
             self.lines = lines;
         }
-        if let Some(added) = &mut self.added {
-            added.remove(name);
+        if self.names.may_have(name) {
+            self.added.retain(|(added, _)| !added.as_str().eq_ignore_ascii_case(name));
         }
     }
 
     /// Sets a field, and removes all others of its name.
     pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
         self.remove(name.as_str());
-        self.added.get_or_insert_default().insert(name, value);
+        self.append(name, value);
+    }
+
+    /// Adds a field, and keeps others of its name.
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.names.add(name.as_str().as_bytes());
+        self.added.push((name, value));
     }
 
     /// Sets lines that are written last, each with its CRLF. This costs no allocation.
@@ -236,7 +244,7 @@ impl Fields {
             }
         }
         out.extend_from_slice(self.at(run));
-        for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
+        for (name, value) in &self.added {
             each(name.as_str().as_bytes());
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
@@ -260,14 +268,22 @@ impl Fields {
     }
 
     #[inline]
+    fn added_named(&self, name: &str) -> impl Iterator<Item = &HeaderValue> {
+        let added = if self.names.may_have(name) { self.added.as_slice() } else { &[] };
+        added
+            .iter()
+            .filter(move |(added, _)| added.as_str().eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    #[inline]
     fn has_name(&self, line: &Line, name: &str) -> bool {
         line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// Makes a map of all fields, those that are written last included.
     pub(crate) fn into_map(mut self) -> HeaderMap {
-        let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
-        let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
+        let mut map = HeaderMap::with_capacity(self.lines.len() + self.added.len());
         for Line { name, value } in &self.lines {
             // Neither fails: both were checked when the head was read.
             if let (Ok(name), Ok(value)) = (
@@ -277,7 +293,9 @@ impl Fields {
                 map.append(name, value);
             }
         }
-        map.extend(added);
+        for (name, value) in self.added.drain(..) {
+            map.append(name, value);
+        }
         for (name, value) in self.trailing_lines.split("\r\n").filter_map(|line| line.split_once(": ")) {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
                 map.append(name, value);
@@ -313,17 +331,31 @@ impl PartialEq for Fields {
 impl From<HeaderMap> for Fields {
     /// Makes fields without those that frame a message of HTTP/1.1 or manage its connection: that codec writes its own,
     /// and HTTP/2 has none.
-    fn from(mut added: HeaderMap) -> Self {
-        added.remove(CONNECTION);
-        added.remove(TRANSFER_ENCODING);
-        Self { added: Some(Box::new(added)), ..Self::default() }
+    fn from(mut map: HeaderMap) -> Self {
+        map.remove(CONNECTION);
+        map.remove(TRANSFER_ENCODING);
+        let mut fields = Self::with_room(map.len());
+        let mut repeated = None;
+        // The name of each value after the first of a name is left out.
+        for (name, value) in map {
+            repeated = name.or(repeated);
+            if let Some(name) = repeated.clone() {
+                fields.append(name, value);
+            }
+        }
+        fields
     }
 }
 
 impl FromIterator<(HeaderName, HeaderValue)> for Fields {
     /// Makes the fields of a request as they are given. Those of a response are made from a [`HeaderMap`].
-    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
-        Self { added: Some(Box::new(fields.into_iter().collect())), ..Self::default() }
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(given: I) -> Self {
+        let given = given.into_iter();
+        let mut fields = Self::with_room(given.size_hint().0);
+        for (name, value) in given {
+            fields.append(name, value);
+        }
+        fields
     }
 }
 
@@ -368,10 +400,10 @@ mod tests {
         assert_eq!((only(&fields, "b"), only(&fields, "c")), (Err(Repeated), Ok(None)));
         let name = HeaderName::from_static;
         for (field, value) in [("c", "4"), ("d", "5"), ("d", "6")] {
-            fields.added.get_or_insert_default().append(name(field), HeaderValue::from_static(value));
+            fields.append(name(field), HeaderValue::from_static(value));
         }
         assert_eq!((only(&fields, "c"), only(&fields, "d")), (Ok(Some(b"4".to_vec())), Err(Repeated)));
-        fields.added.get_or_insert_default().append(name("a"), HeaderValue::from_static("7"));
+        fields.append(name("a"), HeaderValue::from_static("7"));
         assert_eq!(only(&fields, "a"), Err(Repeated));
     }
 
@@ -383,6 +415,23 @@ mod tests {
         assert_eq!((written(&fields).as_str(), fields.get("x-a")), ("x-a: 3\r\n", Some(&b"3"[..])));
         fields.remove("x-a");
         assert!(fields.into_map().is_empty());
+    }
+
+    #[test]
+    fn a_map_keeps_its_values_in_order() {
+        let mut map = HeaderMap::new();
+        for (name, value) in [("x-a", "1"), ("connection", "close"), ("x-b", "2"), ("x-a", "3"), ("x-c", "4")]
+        {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let mut fields = Fields::from(map);
+        assert_eq!(fields.all("X-A").collect::<Vec<_>>(), [b"1", b"3"]);
+        assert_eq!((fields.only("x-a"), fields.only("connection")), (Err(Repeated), Ok(None)));
+        assert_eq!(fields.value("x-c"), Some(HeaderValue::from_static("4")));
+        fields.insert(HeaderName::from_static("x-a"), HeaderValue::from_static("5"));
+        assert_eq!(fields.all("x-a").collect::<Vec<_>>(), [b"5"]);
+        let map = fields.into_map();
+        assert_eq!((map.len(), map["x-b"].as_bytes()), (3, &b"2"[..]));
     }
 
     /// Keeps clients' keys out of logs and panics.
