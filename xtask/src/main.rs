@@ -8,6 +8,7 @@ mod clients;
 mod command;
 mod console;
 mod dependencies;
+mod dist;
 mod fuse;
 mod fuzz;
 mod markdown;
@@ -64,6 +65,10 @@ fn run(task: Task) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Dist => {
+            print(&dist::build(&workspace)?.display().to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Book => book::run(&workspace),
         Task::Origin => bench::origin::run(),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),

@@ -4,10 +4,10 @@ mod bill;
 mod image;
 mod manuals;
 
-use crate::cargo::{DEPLOYED, Installed, build_packaged, target_folder};
+use crate::cargo::{DEPLOYED, Installed, build_quickly, target_folder};
 use crate::command::run as execute;
 use crate::console::print;
-use crate::dependencies;
+use crate::{dependencies, dist};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,8 @@ const THIRD_PARTY: &str = "THIRD-PARTY";
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build_packaged(workspace, options.quick)?,
+        None if options.quick => build_quickly(workspace)?,
+        None => dist::build(workspace)?,
     };
     // Cargo.toml names this folder, wherever cargo builds.
     let folder = workspace.join("target/release-files");
@@ -80,7 +81,7 @@ fn write(file: &Path, text: &str) -> Result<(), String> {
     fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
-/// Returns the time of the commit, in seconds since 1970. Every file has it, so that equal sources give equal packages.
+/// Returns the time of the commit, in seconds since 1970. Every file has it, so that equal programs give equal packages.
 fn commit_time(workspace: &Path) -> Result<String, String> {
     text_of(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace))
 }

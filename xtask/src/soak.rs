@@ -9,13 +9,12 @@ mod metrics;
 mod report;
 mod tally;
 
-use crate::cargo::build_deployed;
 use crate::console::{announce, print};
 use crate::support::http;
 use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::proxy::Proxy;
-use crate::tools;
+use crate::{dist, tools};
 use clap::Args;
 use content::Noise;
 use load::Listeners;
@@ -51,7 +50,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let programs = tools::set_up(workspace)?;
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build_deployed(workspace)?,
+        None => dist::build(workspace)?,
     };
     let noise = Noise::new();
     announce("starting MinIO and the proxy");

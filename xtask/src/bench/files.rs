@@ -1,7 +1,6 @@
 //! An origin that sends files: nginx with sendfile(2), on the core of the load.
 
 use super::child::{Tree, on_core};
-use super::programs::Programs;
 use crate::proc;
 use crate::support::http;
 use std::fs::{self, File};
@@ -29,7 +28,7 @@ impl Files {
     ///
     /// # Errors
     /// The files cannot be written, or nginx does not start.
-    pub(crate) fn start(programs: &Programs, core: usize, lengths: &[u64]) -> Result<Self, String> {
+    pub(crate) fn start(nginx: &Path, core: usize, lengths: &[u64]) -> Result<Self, String> {
         let failed = |error: io::Error| format!("the origin of files: {error}");
         let folder = TempDir::new().map_err(failed)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
@@ -38,7 +37,7 @@ impl Files {
         write_objects(folder.path(), lengths).map_err(failed)?;
         let config = folder.path().join("nginx.conf");
         fs::write(&config, configuration(address, folder.path())).map_err(failed)?;
-        let mut command = on_core(core, &programs.nginx);
+        let mut command = on_core(core, nginx);
         command.args(["-e", "stderr", "-c"]).arg(&config).arg("-p").arg(folder.path());
         let process = Tree::start(command)?;
         let started = Instant::now();

@@ -4,6 +4,7 @@
 //! POST is answered with a session, which is all that a signing proxy needs. No claim about MinIO is based on it.
 
 use super::child::{Tree, on_core};
+use crate::support::keys::Keys;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +32,13 @@ const SESSION: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc
     <Credentials><AccessKeyId>ANYTHING</AccessKeyId><SecretAccessKey>goes</SecretAccessKey>\
     <SessionToken>token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>\
     </AssumeRoleResult></AssumeRoleResponse>";
+
+/// Returns the keys and the session of a client of the origin, which accepts any and gives everyone the same session.
+pub(crate) fn any_keys() -> (Keys, Keys) {
+    let keys = Keys { access_key: "ANYTHING".to_owned(), secret_key: "goes".to_owned(), token: None };
+    let session = Keys { token: Some("token".to_owned()), ..keys.clone() };
+    (keys, session)
+}
 
 /// The running origin.
 pub(crate) struct Origin {

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) struct Variant {
     pub(crate) name: String,
+    /// Empty for direct access.
+    program: PathBuf,
     kind: Kind,
     /// The key of its certificate, if it speaks TLS.
     tls: Option<KeyKind>,
@@ -40,7 +42,6 @@ enum Kind {
         signing: bool,
     },
     Scopegate {
-        binary: PathBuf,
         access_log: bool,
     },
     /// No proxy.
@@ -70,25 +71,26 @@ pub(crate) struct Variants(Vec<Variant>);
 impl Variants {
     /// Returns the variants of the installed programs, of `scopegate` and of further builds of it.
     pub(crate) fn of(programs: &Programs, scopegate: &Path, also: &[(String, PathBuf)]) -> Self {
-        let row = |name: &str, kind| Variant { name: name.to_owned(), kind, tls: None };
+        let row = Variant::new;
+        let (nginx, haproxy) = (&programs.nginx, &programs.haproxy);
         let mut rows = vec![
-            row(NO_PROXY, Kind::Direct),
-            row(NGINX, Kind::Nginx(Buffers::Default)),
-            row(NGINX_LARGE, Kind::Nginx(Buffers::Large)),
-            row(NGINX_SIGNED, Kind::NginxSigned(Buffers::Default)),
-            row(NGINX_SIGNED_LARGE, Kind::NginxSigned(Buffers::Large)),
-            row(TCP_RELAY, Kind::HaproxyTcp),
-            row("HAProxy", Kind::Haproxy),
+            row(NO_PROXY, Path::new(""), Kind::Direct),
+            row(NGINX, nginx, Kind::Nginx(Buffers::Default)),
+            row(NGINX_LARGE, nginx, Kind::Nginx(Buffers::Large)),
+            row(NGINX_SIGNED, nginx, Kind::NginxSigned(Buffers::Default)),
+            row(NGINX_SIGNED_LARGE, nginx, Kind::NginxSigned(Buffers::Large)),
+            row(TCP_RELAY, haproxy, Kind::HaproxyTcp),
+            row("HAProxy", haproxy, Kind::Haproxy),
         ];
-        if programs.envoy.is_ok() {
-            rows.push(row("Envoy", Kind::Envoy { signing: false }));
-            rows.push(row("Envoy, signing", Kind::Envoy { signing: true }));
+        if let Ok(envoy) = &programs.envoy {
+            rows.push(row("Envoy", envoy, Kind::Envoy { signing: false }));
+            rows.push(row("Envoy, signing", envoy, Kind::Envoy { signing: true }));
         }
-        let build = |binary: &Path, access_log| Kind::Scopegate { binary: binary.to_owned(), access_log };
-        rows.push(row("Scopegate", build(scopegate, false)));
-        rows.push(row("Scopegate, access log", build(scopegate, true)));
+        rows.push(Variant::scopegate("Scopegate", scopegate, false));
+        rows.push(Variant::scopegate("Scopegate, access log", scopegate, true));
         rows.extend(
-            also.iter().map(|(name, binary)| row(&format!("Scopegate: {name}"), build(binary, false))),
+            also.iter()
+                .map(|(name, binary)| Variant::scopegate(&format!("Scopegate: {name}"), binary, false)),
         );
         Self(rows)
     }
@@ -100,13 +102,13 @@ impl Variants {
 
     /// Returns the variants for large objects, for which a log line makes no difference.
     pub(crate) fn large(&self) -> Vec<Variant> {
-        self.without(|kind| matches!(kind, Kind::Scopegate { access_log: true, .. } | Kind::Direct))
+        self.without(|kind| matches!(kind, Kind::Scopegate { access_log: true } | Kind::Direct))
     }
 
     /// Returns the variants for memory and start: one configuration of each program.
     pub(crate) fn distinct(&self) -> Vec<Variant> {
         self.without(|kind| {
-            let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
+            let logs = matches!(kind, Kind::Scopegate { access_log: true });
             logs || matches!(kind, Kind::Direct | Kind::Nginx(Buffers::Large))
         })
     }
@@ -114,7 +116,7 @@ impl Variants {
     /// Returns the variants for many simultaneous transfers. With its default buffers, nginx would fill the disk.
     pub(crate) fn streaming(&self) -> Vec<Variant> {
         self.without(|kind| {
-            let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
+            let logs = matches!(kind, Kind::Scopegate { access_log: true });
             logs || matches!(kind, Kind::Direct | Kind::Nginx(Buffers::Default))
         })
     }
@@ -123,7 +125,7 @@ impl Variants {
     pub(crate) fn signing(&self, buffers: Buffers) -> Vec<Variant> {
         let signed = |kind: &Kind| match kind {
             Kind::Envoy { signing } => *signing,
-            Kind::Scopegate { access_log, .. } => !access_log,
+            Kind::Scopegate { access_log } => !access_log,
             Kind::NginxSigned(size) => *size == buffers,
             Kind::Direct | Kind::HaproxyTcp => true,
             Kind::Nginx(_) | Kind::Haproxy => false,
@@ -135,7 +137,7 @@ impl Variants {
     pub(crate) fn over_tls(&self, buffers: &[Buffers]) -> Vec<Variant> {
         let speaks = |kind: &Kind| match kind {
             Kind::Nginx(size) => buffers.contains(size),
-            Kind::Scopegate { access_log, .. } => !access_log,
+            Kind::Scopegate { access_log } => !access_log,
             Kind::Haproxy => true,
             Kind::NginxSigned(_) | Kind::HaproxyTcp | Kind::Envoy { .. } | Kind::Direct => false,
         };
@@ -148,23 +150,21 @@ impl Variants {
     /// # Errors
     /// `scopegate explain` fails or prints none.
     pub(crate) fn policy(&self, store: SocketAddr) -> Result<String, String> {
-        let binary = self.0.iter().find_map(|variant| match &variant.kind {
-            Kind::Scopegate { binary, .. } => Some(binary),
-            _ => None,
-        });
+        let measured = self.0.iter().find(|variant| matches!(variant.kind, Kind::Scopegate { .. }));
         let folder = TempDir::new().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
         let config = folder.path().join("proxy.toml");
         let behind = Behind { store, sts: store };
         let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None };
         fs::write(&config, configs::scopegate(listen, &behind, false))
             .map_err(|error| format!("{}: {error}", config.display()))?;
-        let output = Command::new(binary.ok_or("no scopegate is measured whose policy could be used")?)
-            .args(["explain", "--mapping", "bench", "--policy", "--config"])
-            .arg(&config)
-            .env("SCOPEGATE_ACCESS_KEY", "explained")
-            .env("SCOPEGATE_SECRET_KEY", "explained")
-            .output()
-            .map_err(|error| format!("cannot start scopegate explain: {error}"))?;
+        let output =
+            Command::new(&measured.ok_or("no scopegate is measured whose policy could be used")?.program)
+                .args(["explain", "--mapping", "bench", "--policy", "--config"])
+                .arg(&config)
+                .env("SCOPEGATE_ACCESS_KEY", "explained")
+                .env("SCOPEGATE_SECRET_KEY", "explained")
+                .output()
+                .map_err(|error| format!("cannot start scopegate explain: {error}"))?;
         let said = String::from_utf8_lossy(&output.stdout);
         // The policy of another session may follow.
         let of_reads = said.split("policy of the session ").find(|text| text.starts_with("get "));
@@ -182,7 +182,6 @@ impl Variants {
 
 /// What all variants are started with.
 pub(crate) struct Setup<'a> {
-    pub(crate) programs: &'a Programs,
     pub(crate) behind: Behind,
     /// The keys that Scopegate mints sessions with.
     pub(crate) issuer: Keys,
@@ -236,6 +235,15 @@ impl Running {
 }
 
 impl Variant {
+    fn new(name: &str, program: &Path, kind: Kind) -> Self {
+        Self { name: name.to_owned(), program: program.to_owned(), kind, tls: None }
+    }
+
+    /// Returns a build of Scopegate, which writes an access log or none.
+    pub(crate) fn scopegate(name: &str, program: &Path, access_log: bool) -> Self {
+        Self::new(name, program, Kind::Scopegate { access_log })
+    }
+
     /// Reports whether clients have to sign their requests.
     pub(crate) fn passes_signed(&self) -> bool {
         matches!(self.kind, Kind::NginxSigned(_) | Kind::HaproxyTcp | Kind::Direct)
@@ -307,7 +315,8 @@ impl Variant {
             let path = folder.join(name);
             fs::write(&path, text).map(|()| path).map_err(|error| error.to_string())
         };
-        let (behind, Setup { programs, core, .. }) = (&setup.behind, setup);
+        let behind = &setup.behind;
+        let mut command = on_core(setup.core, &self.program);
         match &self.kind {
             Kind::Nginx(buffers) | Kind::NginxSigned(buffers) => {
                 let host = match &self.kind {
@@ -315,13 +324,11 @@ impl Variant {
                     _ => "proxy_set_header Host $http_host;",
                 };
                 let config = configs::nginx(listen, behind, *buffers, host, folder, proc::runs_as_root());
-                let mut command = on_core(*core, &programs.nginx);
                 command.args(["-e", "stderr", "-c"]).arg(file("nginx.conf", &config)?).arg("-p").arg(folder);
                 Ok((command, true))
             }
             Kind::Haproxy | Kind::HaproxyTcp => {
                 let mode = if self.kind == Kind::Haproxy { Mode::Http } else { Mode::Tcp };
-                let mut command = on_core(*core, &programs.haproxy);
                 command
                     .arg("-db")
                     .arg("-f")
@@ -329,7 +336,6 @@ impl Variant {
                 Ok((command, true))
             }
             Kind::Envoy { signing } => {
-                let mut command = on_core(*core, programs.envoy.as_ref().map_err(Clone::clone)?);
                 let config = configs::envoy(listen.address, behind, *signing);
                 command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]);
                 command.arg(file("envoy.yaml", &config)?);
@@ -338,9 +344,8 @@ impl Variant {
                 command.env("AWS_SESSION_TOKEN", setup.session.token.as_deref().unwrap_or_default());
                 Ok((command, true))
             }
-            Kind::Scopegate { binary, access_log } => {
+            Kind::Scopegate { access_log } => {
                 let config = configs::scopegate(listen, behind, *access_log);
-                let mut command = on_core(*core, binary);
                 command.args(["serve", "--config"]).arg(file("proxy.toml", &config)?);
                 command.env("SCOPEGATE_ACCESS_KEY", &setup.issuer.access_key);
                 command.env("SCOPEGATE_SECRET_KEY", &setup.issuer.secret_key);

@@ -71,6 +71,7 @@ impl Plan {
 pub(crate) struct Bench<'a> {
     pub(crate) plan: Plan,
     pub(crate) setup: Setup<'a>,
+    pub(crate) nginx: &'a Path,
     pub(crate) wrk: &'a Path,
     pub(crate) h2load: &'a Path,
     /// The core of the origin and the load.

@@ -4,8 +4,7 @@
 //! twice the average, it adds those that a client with a steady pace would have waited for (`stats_correct` in its
 //! `stats.c`). A stall of five milliseconds counts seven times if a response takes 0.7.
 
-use super::{Connection, Latencies, Request};
-use std::net::SocketAddr;
+use super::{Connection, Endpoint, Latencies, Request};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -20,10 +19,10 @@ impl Closed {
     ///
     /// # Errors
     /// An exchange fails.
-    pub(crate) async fn run(&self, address: SocketAddr, request: &Request) -> Result<Latencies, String> {
+    pub(crate) async fn run(&self, endpoint: &Endpoint, request: &Request) -> Result<Latencies, String> {
         let mut connections = Vec::new();
         for _ in 0..self.connections {
-            let mut connection = Connection::small(address).await?;
+            let mut connection = Connection::open(endpoint, 16 << 10).await?;
             connection.exchange(request).await?;
             connections.push(connection);
         }

@@ -50,7 +50,7 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
         let bodies = Bodies { bytes: *bytes, directions: &Direction::ALL, prefix, over: "" };
         tables.extend(measure_all(bench, &variants, &bodies)?);
     }
-    let files = Files::start(bench.setup.programs, bench.load_core, bench.plan.body_bytes)?;
+    let files = Files::start(bench.nginx, bench.load_core, bench.plan.body_bytes)?;
     let origin = std::mem::replace(&mut bench.setup.behind.store, files.address);
     for bytes in bench.plan.body_bytes {
         let prefix = if *bytes == bench.plan.large_bytes { "files-" } else { "short-files-" };

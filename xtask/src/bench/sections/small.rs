@@ -53,7 +53,7 @@ fn measure(bench: &Bench<'_>, proxy: &Running, connections: u32) -> Result<Vec<O
     let cpu = proxy.cpu_since(before)?.map(|cpu| microseconds(cpu) / counted.requests);
     let rate = counted.requests / counted.seconds;
     let load = Closed { connections, length: Duration::from_secs(1) };
-    let took = on_this_thread(load.run(proxy.address, &Request::get(&object(SIZE))))?;
+    let took = on_this_thread(load.run(&proxy.endpoint(), &Request::get(&object(SIZE))))?;
     let [p50, p99] = [0.5, 0.99].map(|part| Some(microseconds(took.quantile(part))));
     Ok(vec![Some(rate), cpu, p50, p99, Some(microseconds(counted.p99))])
 }

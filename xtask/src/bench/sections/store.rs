@@ -58,13 +58,13 @@ pub(crate) fn run(
     let mut bench = Bench {
         plan: Plan { ..bench.plan },
         setup: Setup {
-            programs: bench.setup.programs,
             behind: Behind { store: minio.address, sts: minio.address },
             issuer,
             session,
             certificates: bench.setup.certificates,
             core,
         },
+        nginx: bench.nginx,
         wrk: bench.wrk,
         h2load: bench.h2load,
         // MinIO runs on the core that the load and the origin had.
