@@ -83,8 +83,8 @@ impl Compiler {
         Ok(target_folder(workspace).join(&self.host).join("dist/scopegate"))
     }
 
-    /// Merges the records of all processes. Functions that did not run are left out: the compiler takes those with a
-    /// count of zero for rare and makes them slow, such as the hashes of passwords.
+    /// Merges the records of all processes. Functions that did not run are left out: the compiler optimises
+    /// those with a count of zero for size, and they include the hashes of passwords.
     fn merge(&self, recorded: &Path, profile: &Path) -> Result<(), String> {
         let files = fs::read_dir(recorded).map_err(|error| format!("{}: {error}", recorded.display()))?;
         let files: Vec<_> = files.flatten().map(|file| file.path()).collect();
@@ -112,10 +112,17 @@ impl Compiler {
 }
 
 /// Returns what rustc prints.
+///
+/// # Errors
+/// It does not start, or it does not know the arguments.
 fn rustc(workspace: &Path, arguments: &[&str]) -> Result<String, String> {
     let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(program).args(arguments).current_dir(workspace).output();
     let output = output.map_err(|error| format!("cannot start rustc: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("`rustc {}` failed: {}", arguments.join(" "), said.trim()));
+    }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

@@ -29,7 +29,7 @@ pub struct Fields {
     /// The head that the fields arrived in.
     head: Bytes,
     lines: Vec<Line>,
-    /// Those that were added: a few, so that searching them takes less than hashing a name.
+    /// Those that were added, and all fields of a message of HTTP/2. Searching a few takes less than hashing a name.
     added: Vec<(HeaderName, HeaderValue)>,
     /// The names that the fields may have.
     names: NameFilter,
