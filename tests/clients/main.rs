@@ -26,6 +26,7 @@ mod support {
     pub(crate) mod process;
     pub(crate) mod proxy;
     pub(crate) mod scopegate;
+    pub(crate) mod seeded;
     pub(crate) mod sigv4;
     pub(crate) mod tls;
     pub(crate) mod world;

@@ -49,8 +49,7 @@ impl World {
     pub(crate) fn start_with_pages(viewers: &[&'static str]) -> Self {
         let bind = |name: &&'static str| (*name, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let pages: Vec<_> = viewers.iter().map(bind).collect();
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         minio.put("tmp/inbox/hello.txt", HELLO);
         let cors = cors(&pages);
         let app = format!("{cors}methods = [\"GET\", \"HEAD\", \"PUT\", \"POST\", \"DELETE\"]\n");

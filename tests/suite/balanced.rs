@@ -35,8 +35,7 @@ impl Balanced {
     }
 
     fn start_at(address: &str, lines: &str, sections: &str) -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let mut config = format!(
             "[admin]\naddress = \"127.0.0.1:0\"\n[upstream]\nendpoints = [\"http://{}\"]\n[issuer]\n\
              access_key = {{ env = \"ISSUER_KEY\" }}\nsecret_key = {{ env = \"ISSUER_SECRET\" }}\n\

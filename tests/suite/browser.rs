@@ -33,8 +33,7 @@ impl Site {
     /// Opens a browser in front of a proxy with a few folders. Returns `None` if no browser is installed.
     fn start() -> Option<Self> {
         let browser = Browser::start()?;
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let text = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
             .replace("prefix = \"site/\"", "prefix = \"site/\"\nindex = \"index.html\"")
             .replace("[[listener]]\n", "[[listener]]\nhosts = [\"proxy.test\"]\n");

@@ -36,8 +36,7 @@ fn fails(output: &Output, code: i32, words: &[&str], secrets: &[&str]) {
 
 #[test]
 fn a_token_lists_and_gets_only_its_place() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     for prefix in ["media/", "media/*"] {
         let made = token(&minio, &issuer, &["--prefix", prefix]);
         assert!(made.status.success(), "{}", text(&made.stderr));
@@ -83,8 +82,7 @@ fn a_token_lists_and_gets_only_its_place() {
 
 #[test]
 fn a_denial_within_the_token_blames_its_issuer() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let made = token(&minio, &issuer, &["--prefix", "media/"]);
     minio.disable_user("stsadmin");
     for command in [&["ls", "tmp/media/"][..], &["ls"], &["get", "tmp/media/hello.txt"]] {
@@ -103,8 +101,7 @@ fn a_denial_within_the_token_blames_its_issuer() {
 
 #[test]
 fn ls_defaults_to_one_level_of_the_tokens_place() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.put("tmp/media/sub/deep/b", b"x");
     minio.put("tmp/media/sub/a", b"x");
     let made = token(&minio, &issuer, &["--prefix", "media/"]);
@@ -155,8 +152,7 @@ fn ls_defaults_to_one_level_of_the_tokens_place() {
 
 #[test]
 fn ls_lists_all_pages() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let mut connection = http::Connection::open(minio.address).unwrap();
     let mut expected: Vec<String> = (0..1100).map(|number| format!("tmp/media/many/{number:04} ü")).collect();
     for key in &expected {
@@ -221,8 +217,7 @@ fn hostile_messages_cannot_control_the_terminal() {
 
 #[test]
 fn get_writes_a_complete_file_or_none() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let content = vec![b'x'; 3_000_000];
     minio.put("tmp/media/large", &content);
     let made = token(&minio, &issuer, &["--prefix", "media/"]);
@@ -264,8 +259,7 @@ fn get_writes_a_complete_file_or_none() {
 
 #[test]
 fn explains_why_a_token_cannot_be_made() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let secrets = [&*issuer.secret_key];
     let wrong_secret = Keys { secret_key: "wrong-secret".into(), ..issuer.clone() };
     fails(
@@ -350,8 +344,7 @@ fn refuses_a_world_writable_token() {
 
 #[test]
 fn check_reports_each_mistake_with_its_place() {
-    let mut minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (mut minio, issuer) = Minio::start_seeded();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let folder = TempDir::new().unwrap();
     let check = |config: &str, more: &[&str], env: &[(&str, &str)]| {

@@ -36,8 +36,7 @@ struct Network {
 
 impl Network {
     fn start(more: &str) -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let relay = Relay::start(minio.address);
         let corners = [corner("all", SCOPES), corner("mounted", MOUNTED)];
         let proxy = start(&config(relay.address(), minio.address, &corners, more), &issuer);

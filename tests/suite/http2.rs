@@ -4,6 +4,7 @@
 mod conformance;
 
 use crate::support::http2::Connection;
+use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::sigv4::direct;
 use crate::support::world::{World, corner};
@@ -173,8 +174,7 @@ fn own_address() -> Option<SocketAddr> {
 fn a_network_carries_no_http_2_without_tls() {
     let Some(own) = own_address() else { return };
     let folder = [corner("all", ALL)];
-    let minio = crate::support::minio::Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let config = crate::support::world::config(minio.address, minio.address, &folder, "")
         .replacen("name = \"all\"\naddress = \"127.0.0.1:0\"", "name = \"all\"\naddress = \"0.0.0.0:0\"", 1)
         .replace("127.0.0.0/8", "0.0.0.0/0");

@@ -21,8 +21,7 @@ const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
 /// A new process takes over while a client keeps sending requests, each on a new connection.
 #[test]
 fn a_restart_on_inherited_sockets_fails_no_request() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

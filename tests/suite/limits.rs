@@ -6,6 +6,7 @@ mod shares;
 use crate::streaming::{Driven, GET, driven};
 use crate::support::http::{self, Connection, Response};
 use crate::support::keys::Keys;
+use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
 use crate::support::record::Recorder;
@@ -86,12 +87,10 @@ fn a_queued_request_times_out() {
 #[test]
 fn requests_per_second_are_limited() {
     let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let minio = crate::support::minio::Minio::start();
+    let (minio, issuer) = Minio::start_seeded();
     let more = "[limits]\nrequests_per_second = 2\n";
-    let proxy = crate::support::world::start(
-        &config(upstream.address(), minio.address, &[corner("all", ALL)], more),
-        &minio.seed_issuer(),
-    );
+    let config = config(upstream.address(), minio.address, &[corner("all", ALL)], more);
+    let proxy = crate::support::world::start(&config, &issuer);
     let mut client = Connection::open(proxy.address("all")).unwrap();
     let begin = Instant::now();
     let answers: Vec<Response> =
@@ -185,8 +184,7 @@ pub(crate) fn from_another_address(address: SocketAddr) -> TcpStream {
 #[test]
 fn survives_a_lack_of_file_descriptors() {
     let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let minio = crate::support::minio::Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let config = config(upstream.address(), minio.address, &[corner("all", ALL)], "[limits]\nworkers = 2\n");
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let proxy = Proxy::start_with_descriptors(binary(), 64, &config, &env);
@@ -225,8 +223,7 @@ fn survives_a_lack_of_file_descriptors() {
 /// With a limit far below what the default of `connections` may need, large bodies still move within the kernel.
 #[test]
 fn large_bodies_are_spliced_with_few_file_descriptors() {
-    let minio = crate::support::minio::Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "");
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let proxy = Proxy::start_with_descriptors(binary(), 1024, &config, &env);

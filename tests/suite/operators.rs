@@ -122,8 +122,7 @@ fn check_warns_of_likely_mistakes() {
 
 #[test]
 fn check_warns_of_an_issuer_with_root_rights() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("proxy.toml");
     fs::write(&path, config(minio.address, minio.address, &[corner("reader", READER)], "")).unwrap();
@@ -329,8 +328,7 @@ fn check_runs_the_tests_of_a_configuration() {
 
 #[test]
 fn health_reports_the_running_proxy() {
-    let mut minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (mut minio, issuer) = Minio::start_seeded();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = config(minio.address, minio.address, &[corner("reader", READER)], "").replacen(

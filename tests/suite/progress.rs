@@ -18,8 +18,7 @@ fn on_a_terminal(line: &str, env: &[(&str, &str)]) -> (bool, String) {
 
 #[test]
 fn get_shows_its_progress_on_a_terminal_only() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.put("tmp/media/large", &vec![b'x'; 20_000_000]);
     let endpoint = format!("http://{}", minio.address);
     let env = [("SCOPEGATE_ACCESS_KEY", &*issuer.access_key), ("SCOPEGATE_SECRET_KEY", &*issuer.secret_key)];
@@ -52,8 +51,7 @@ fn get_shows_its_progress_on_a_terminal_only() {
 
 #[test]
 fn check_live_shows_its_progress_on_a_terminal_only() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
     let scopes = [("tmp", "media/", "read,list,write")];
     let text = config(minio.address, minio.address, &[corner("one", &scopes), corner("two", &scopes)], "");

@@ -431,8 +431,7 @@ fn one_connection_serves_many_requests() {
 
 #[test]
 fn works_with_one_of_several_nodes_dead() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // The same nodes answer STS.
     let config = config(minio.address, minio.address, &[corner("reader", READER)], "")
@@ -446,8 +445,7 @@ fn works_with_one_of_several_nodes_dead() {
 
 #[test]
 fn listens_on_a_unix_socket() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("s3.sock");
     // A crash leaves a socket file behind on which nobody listens.
@@ -474,8 +472,7 @@ fn listens_on_a_unix_socket() {
 
 #[test]
 fn the_log_contains_no_secret() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "[log]\nformat = \"json\"\n");
     let env =
         [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key), ("RUST_LOG", "trace")];

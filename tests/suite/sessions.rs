@@ -201,8 +201,7 @@ fn a_disabled_issuer_means_access_denied_until_it_is_enabled() {
 #[test]
 fn insufficient_issuer_rights_are_reported_but_keep_readiness() {
     const BOTH: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "read,write")];
-    let minio = Minio::start();
-    minio.seed_issuer();
+    let (minio, _issuer) = Minio::start_seeded();
     let issuer = minio.add_user("reader", READ_ONLY);
     let proxy = world::start(&config(minio.address, minio.address, &[corner("client", BOTH)], ""), &issuer);
     let world = World { minio, issuer, proxy };
@@ -248,8 +247,7 @@ fn legitimate_denials_do_not_double_the_load() {
 /// Detected without any request.
 #[test]
 fn a_wrong_issuer_key_is_reported_before_the_first_request() {
-    let minio = Minio::start();
-    minio.seed_issuer();
+    let (minio, _issuer) = Minio::start_seeded();
     let wrong = Keys::random("stsadmin");
     let proxy = world::start(&config(minio.address, minio.address, &[corner("client", SCOPES)], ""), &wrong);
     let world = World { minio, issuer: wrong, proxy };

@@ -16,8 +16,7 @@ use tokio::runtime::Runtime;
 #[test]
 fn connects_over_tls_if_the_certificate_is_trusted() {
     let runtime = Runtime::new().unwrap();
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (secure, trusted) = terminate_tls(&runtime, minio.address);
     let config = config(secure, secure, &[corner("reader", &[("tmp", "media/", "read")])], "")
         .replace("http://127.0.0.1", "https://localhost");

@@ -42,8 +42,8 @@ impl Secure {
 
     /// Starts it with further files, and with further lines in the configuration.
     fn start_with(more: &str, write: impl FnOnce(&Authority, &Path), lines: &str) -> Self {
-        let (minio, folder) = (Minio::start(), TempDir::new().unwrap());
-        let (issuer, authority) = (minio.seed_issuer(), Authority::new("the authority"));
+        let ((minio, issuer), folder) = (Minio::start_seeded(), TempDir::new().unwrap());
+        let authority = Authority::new("the authority");
         fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         authority.server(&["localhost", "one.test", "127.0.0.1"]).write(folder.path(), "one");
         write(&authority, folder.path());

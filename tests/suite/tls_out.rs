@@ -139,8 +139,7 @@ fn commands_trust_the_authority_that_they_are_told() {
 #[test]
 fn an_unknown_authority_is_named_in_the_log_and_a_bad_change_changes_nothing() {
     let runtime = Runtime::new().unwrap();
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (authority, files) = (Authority::new("our authority"), Files::new());
     let front = Terminator::start(&runtime, minio.address, server(&authority.issue(&["localhost"]), None));
     files.write("ca.pem", &Authority::new("another authority").pem());
@@ -196,8 +195,7 @@ fn reads_again(proxy: &Proxy, times: usize) {
 #[test]
 fn an_authority_is_rotated_at_two_nodes_without_a_failed_request() {
     let runtime = Runtime::new().unwrap();
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (old, new, files) = (Authority::new("old"), Authority::new("new"), Files::new());
     let of = |authority: &Authority| server(&authority.issue(&["localhost"]), None);
     let fronts = [0, 1].map(|_| Terminator::start(&runtime, minio.address, of(&old)));
@@ -227,8 +225,7 @@ fn an_authority_is_rotated_at_two_nodes_without_a_failed_request() {
 #[test]
 fn a_client_certificate_is_shown_and_renewed() {
     let runtime = Runtime::new().unwrap();
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (authority, old, new) = (Authority::new("servers"), Authority::new("old"), Authority::new("new"));
     let files = Files::new();
     let pair = authority.issue(&["localhost"]);

@@ -2,6 +2,7 @@
 
 mod collector;
 
+use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::world::{World, config, corner};
 use collector::{Answer, Collector};
@@ -47,8 +48,7 @@ fn eventually(what: &str, world: &World, mut holds: impl FnMut() -> bool) {
 fn a_collector_receives_the_spans_of_requests() {
     let collector = Collector::start(Answer::Ok);
     let more = "sample = 1\nauthorization = { env = \"OTLP_SECRET\" }\nauthorization_header = \"x-api-key\"\nservice_name = \"s3-edge\"\n";
-    let minio = crate::support::minio::Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let text = config(minio.address, minio.address, &[corner("client", SCOPES)], &traces(&collector, more));
     let env = [
         ("ISSUER_KEY", &*issuer.access_key),
@@ -142,8 +142,7 @@ fn clients_choose_within_a_limit_and_the_store_learns_only_what_it_may() {
 fn the_store_learns_of_traces_only_if_it_may() {
     for (propagate, is_told) in [("", false), ("propagate = true\n", true)] {
         let collector = Collector::start(Answer::Ok);
-        let minio = crate::support::minio::Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let relay = collector::Relay::start(minio.address);
         let more = traces(&collector, &format!("sample = 0\n{propagate}"));
         let text = config(relay.address, minio.address, &[corner("client", SCOPES)], &more);
@@ -220,8 +219,7 @@ fn no_collector_delays_a_request_and_no_span_is_lost_silently() {
 #[test]
 fn spans_are_flushed_at_the_end_and_a_reload_takes_effect() {
     let (first, second) = (Collector::start(Answer::Ok), Collector::start(Answer::Ok));
-    let minio = crate::support::minio::Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let text = |collector: &Collector, more: &str| {
         config(minio.address, minio.address, &[corner("client", SCOPES)], &traces(collector, more))
     };

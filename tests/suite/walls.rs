@@ -84,8 +84,7 @@ fn ask(
 
 #[test]
 fn the_sessions_policy_alone_refuses_everything_outside_the_scope() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.put("tmp/media/a", b"a");
     minio.put("tmp/other/a", b"a");
     minio.put("tmp/media-private/a", b"a");
@@ -110,8 +109,7 @@ fn the_sessions_policy_alone_refuses_everything_outside_the_scope() {
 
 #[test]
 fn the_sessions_policy_of_each_right_alone_allows_its_operations_and_no_other() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     for right in [Right::Read, Right::List, Right::Write, Right::Delete] {
         minio.put("tmp/media/a", b"a");
         let policy = SessionPolicy::compile(&[scope("tmp", "media/", &[right])]);
@@ -132,8 +130,7 @@ fn segments(characters: &str) -> String {
 
 #[test]
 fn the_policy_limit_is_the_servers() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     // Prefixes that fill the policy up to the limit, also with characters that the server writes as several bytes.
     for filler in ["x", "a&b<c>", "ü"] {
         let fitting = |length: usize| {

@@ -23,8 +23,7 @@ impl Viewer {
     fn start() -> Option<Self> {
         let browser = Browser::start()?;
         let app = page("<!doctype html><title>app</title>");
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let cors = format!(
             "[mapping.cors]\norigins = [\"http://app.test:{}\"]\nmethods = [\"GET\", \"HEAD\", \"PUT\"]\n",
             app.address().port()

@@ -16,8 +16,7 @@ const ALICE: &str = "$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO
 #[test]
 fn a_person_logs_in_and_pages_of_other_sites_do_not_use_the_login() {
     let Some(browser) = Browser::start() else { return };
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let mappings = [("alice", "user = \"alice\"", "media/")];
     let text = config(&minio, "", &user("alice", &[ALICE]), &mappings)
         .replace("name = \"web\"\n", "name = \"web\"\nhosts = [\"proxy.test\"]\n")

@@ -116,8 +116,7 @@ fn a_folder_without_a_slash_redirects_to_it() {
 
 #[test]
 fn a_bucket_in_the_host_is_not_a_folder_of_the_path() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let text = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
         .replace("[[listener]]\n", "[[listener]]\ndomain = \"s3.test\"\n");
     let proxy = start(&text, &issuer);
@@ -143,8 +142,7 @@ fn a_bucket_in_the_host_is_not_a_folder_of_the_path() {
 /// The log and the metrics describe the client's request, not the requests to the store that it caused.
 #[test]
 fn a_missing_object_is_accounted_as_the_clients_request() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let corner = Corner { name: "all", scopes: &[("tmp", "media/", "read,list")], more: "" };
     let text = config(minio.address, minio.address, &[corner], "")
         .replace("prefix = \"media/\"", "prefix = \"media/\"\nindex = \"index.html\"");

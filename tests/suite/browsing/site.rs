@@ -7,8 +7,7 @@ use crate::support::world::{Corner, World, config, corner, outcome, start};
 
 #[test]
 fn a_site_is_served_from_its_index() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let scopes = [("tmp", "site/", "read,list,write"), ("tmp", "bare/", "read,write")];
     let text = config(minio.address, minio.address, &[Corner { name: "all", scopes: &scopes, more: "" }], "")
         .replace("prefix = \"site/\"", "prefix = \"site/\"\nindex = \"index.html\"")
@@ -71,8 +70,7 @@ fn a_site_is_served_from_its_index() {
 /// As on other static hosts, a browser gets the site's own page for a missing object, with the right status.
 #[test]
 fn a_site_can_have_its_own_error_page() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let named = [("tmp", "named/", "read,list,write")];
     let usual = [("tmp", "usual/", "read,list,write")];
     let mounted = [("tmp", "usual/", "read,list@/pub/")];

@@ -80,8 +80,7 @@ fn a_sorted_list_is_of_the_whole_folder() {
 }
 
 fn in_front_of_an_endless_list(more: &str) -> (Proxy, std::sync::mpsc::Receiver<u64>, Minio) {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (upstream, asked) = long(u64::MAX);
     (start(&config(upstream, minio.address, &[corner("all", ALL)], more), &issuer), asked, minio)
 }
@@ -121,9 +120,8 @@ fn reading_names_to_sort_them_has_a_bound() {
 #[test]
 fn names_to_be_sorted_are_memory_of_their_client() {
     let (upstream, _asked) = long(10);
-    let (minio, more) =
-        (Minio::start(), "[limits]\nworkers = 1\nmemory = \"40MiB\"\nupload_buffer = \"8MiB\"\n");
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
+    let more = "[limits]\nworkers = 1\nmemory = \"40MiB\"\nupload_buffer = \"8MiB\"\n";
     let proxy = start(&config(upstream, minio.address, &[corner("all", ALL)], more), &issuer);
     let mut slow = Connection::open(proxy.address("all")).unwrap();
     slow.send(b"GET /tmp/media/?sort=size&format=text HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

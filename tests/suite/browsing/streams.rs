@@ -19,8 +19,7 @@ use std::time::Duration;
 /// The second page never arrives completely. The client notices by the broken connection.
 #[test]
 fn an_incomplete_list_is_visibly_incomplete() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let token = base64::encode("media/a");
     let page = format!(
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>\
@@ -52,8 +51,7 @@ fn an_incomplete_list_is_visibly_incomplete() {
 /// No pages are requested after the client has left.
 #[test]
 fn a_list_without_a_reader_is_not_requested() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (upstream, asked) = long(u64::MAX);
     let proxy = start(&config(upstream, minio.address, &[corner("all", ALL)], ""), &issuer);
     let mut connection = Connection::open(proxy.address("all")).unwrap();
@@ -74,8 +72,7 @@ fn a_list_without_a_reader_is_not_requested() {
 /// The memory for a list does not depend on its length.
 #[test]
 fn a_long_list_takes_no_more_memory_than_a_short_one() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let peak = |pages: u64| {
         let (upstream, _asked) = long(pages);
         let more = "[limits]\nworkers = 1\n";

@@ -140,8 +140,8 @@ fn documented(name: &str, ending: &str) -> Option<BTreeSet<String>> {
 
 /// Starts a proxy whose metrics have as many series as is easy to provoke, and returns its metrics.
 fn served() -> String {
-    let (minio, folder) = (Minio::start(), TempDir::new().unwrap());
-    let (issuer, authority) = (minio.seed_issuer(), Authority::new("the authority"));
+    let ((minio, issuer), folder) = (Minio::start_seeded(), TempDir::new().unwrap());
+    let authority = Authority::new("the authority");
     let alice = authority.client("alice", 7);
     authority.server(&["localhost"]).write(folder.path(), "one");
     fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();

@@ -124,8 +124,7 @@ struct Twofold {
 
 impl Twofold {
     fn start(limits: &str) -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let scopes: &[(&str, &str, &str)] = &[("tmp", "media/", "read,write")];
         let text = config(minio.address, minio.address, &[corner("all", scopes)], limits);
         let port = minio.address.port();

@@ -31,8 +31,7 @@ struct Network {
 
 impl Network {
     fn start() -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let relay = Relay::start(minio.address);
         let proxy =
             world::start(&config(relay.address(), minio.address, &[corner("all", SCOPES)], LIMITS), &issuer);

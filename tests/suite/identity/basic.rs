@@ -42,8 +42,7 @@ const REFUSED: &str = "401 AccessDenied bad-credentials";
 
 #[test]
 fn the_right_password_opens_its_mapping_and_a_wrong_one_opens_none() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let password = "pässword: with a colon";
     let users = user("alice", &[&hash(password)]) + &user("bob", &[BOB]);
     let mappings =
@@ -87,8 +86,7 @@ fn the_right_password_opens_its_mapping_and_a_wrong_one_opens_none() {
 
 #[test]
 fn a_reload_ends_remembered_passwords_of_changed_users() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let mappings = [("users", "user = \"*\"", "other/")];
     let with = |users: &str| config(&minio, "", users, &mappings);
     let proxy = start(&with(&(user("alice", &[ALICE]) + &user("bob", &[BOB]))), &issuer);
@@ -107,8 +105,7 @@ fn a_reload_ends_remembered_passwords_of_changed_users() {
 
 #[test]
 fn a_file_of_users_takes_effect_when_it_changes_and_a_wrong_one_does_not() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("users");
     replace(&file, &format!("alice:{ALICE}\n"));
@@ -139,8 +136,7 @@ fn a_file_of_users_takes_effect_when_it_changes_and_a_wrong_one_does_not() {
 
 #[test]
 fn too_many_wrong_passwords_are_refused_and_remembered_ones_pass() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let sections = format!("[limits]\nfailed_attempts_per_client = 3\n{}", user("alice", &[ALICE]));
     let proxy = start(&config(&minio, "", &sections, &[("users", "user = \"*\"", "other/")]), &issuer);
     let web = proxy.address("web");
@@ -188,8 +184,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 /// Users with a quick hash, a slow one and several, and none: what the check of a password costs does not tell.
 #[test]
 fn the_time_of_wrong_logins_does_not_tell_which_users_there_are() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (slow, other) = (hash("bob's"), hash("other"));
     let users = user("quick", &[ALICE]) + &user("slow", &[&slow]) + &user("several", &[&slow, &other]);
     let limits = "[limits]\nfailed_attempts = 1000000\nfailed_attempts_per_client = 1000000\n";
@@ -234,8 +229,7 @@ fn memory(proxy: &Proxy, line: &str) -> u64 {
 /// Two passwords are hashed at once, so the memory grows by twice 19 MiB, and clients without passwords go on.
 #[test]
 fn three_hundred_wrong_logins_at_once_take_bounded_memory_and_delay_nobody_else() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let limits = "[limits]\nworkers = 2\nfailed_attempts = 1000000\nfailed_attempts_per_client = 1000000\n";
     let sections = format!(
         "{limits}{}[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:0\"\n",

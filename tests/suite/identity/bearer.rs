@@ -21,8 +21,7 @@ fn bear(address: SocketAddr, path: &str, token: &str) -> Response {
 
 #[test]
 fn a_valid_token_opens_its_mapping_and_every_other_token_opens_none() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let [(ci, ci_section), (old, old_section), (soon, soon_section), (unknown, _)] =
         ["ci", "old", "soon", "unknown"].map(token);
     let sections = format!(
@@ -64,8 +63,7 @@ fn a_valid_token_opens_its_mapping_and_every_other_token_opens_none() {
 
 #[test]
 fn a_file_of_tokens_replaces_one_token_by_another() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("tokens");
     let line = |section: &str| {

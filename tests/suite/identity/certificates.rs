@@ -2,7 +2,6 @@
 
 use crate::support::authority::{Authority, Issued};
 use crate::support::http;
-use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
@@ -31,9 +30,8 @@ struct Door {
 
 impl Door {
     fn start(mode: &str, mappings: &[Mapping<'_>]) -> Self {
-        let (minio, folder) = (Minio::start(), TempDir::new().unwrap());
+        let ((minio, issuer), folder) = (Minio::start_seeded(), TempDir::new().unwrap());
         let authority = Authority::new("the authority of clients");
-        let issuer: Keys = minio.seed_issuer();
         fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         authority.server(&["127.0.0.1"]).write(folder.path(), "server");
         let proxy = start(&config(&minio, folder.path(), mode, mappings), &issuer);

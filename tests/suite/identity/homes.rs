@@ -49,8 +49,7 @@ impl Homes {
         std::os::unix::fs::chown(folder.path(), None, Some(STAFF)).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(folder.path(), mode).unwrap();
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let proxy = start(&config(&minio, &folder.path().join("s3.sock"), mapping, scopes), &issuer);
         Self { minio, issuer, proxy, folder }
     }
@@ -413,8 +412,7 @@ fn basic(user: &str) -> String {
 
 #[test]
 fn names_that_cannot_be_a_folder_are_refused_and_never_changed() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let hostile =
         ["a b", "..", "alice/", "a*", "al?ce", "${aws}", "alicé", "alice.", "%61lice", "xl.meta", "_a"];
     let proxy = start(&of_users(&minio, &[&["alice", "Alice"], &hostile[..]].concat(), ""), &issuer);
@@ -450,8 +448,7 @@ fn names_that_cannot_be_a_folder_are_refused_and_never_changed() {
 /// Requests of one identity count together, from whatever address, and those of two from one address do not.
 #[test]
 fn one_identity_leaves_places_for_another() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let limits = "[limits]\nrequests_per_mapping = 4\nqueue_per_mapping = 0\n";
     let proxy = start(&of_users(&minio, &["alice"], limits), &issuer);
     let web = proxy.address("web");

@@ -137,8 +137,7 @@ pub(super) fn config(minio: SocketAddr, issuers: &str, condition: &str) -> Strin
 
 /// A MinIO with the keys of its issuer of sessions.
 pub(super) fn minio() -> (Minio, Keys) {
-    let minio = Minio::start();
-    let keys = minio.seed_issuer();
+    let (minio, keys) = Minio::start_seeded();
     (minio, keys)
 }
 

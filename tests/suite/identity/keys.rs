@@ -29,8 +29,7 @@ struct Local {
 
 impl Local {
     fn start() -> Self {
-        let (minio, key) = (Minio::start(), Keys::random("SGREPORTS"));
-        let issuer = minio.seed_issuer();
+        let ((minio, issuer), key) = (Minio::start_seeded(), Keys::random("SGREPORTS"));
         let config = format!(
             "[upstream]\nendpoints = [\"http://{}\"]\n[issuer]\naccess_key = {{ env = \"ISSUER_KEY\" }}\n\
              secret_key = {{ env = \"ISSUER_SECRET\" }}\n\

@@ -101,8 +101,7 @@ fn each_user_of_a_socket_gets_their_own_mapping() {
     if !can_be_others() {
         return;
     }
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (_folder, socket) = folder();
     let mappings = [
         ("anna", format!("uid = {ANNA}"), "media/"),
@@ -144,8 +143,7 @@ fn root_is_only_admitted_where_it_is_named() {
     if !can_be_others() {
         return;
     }
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (_folder, socket) = folder();
     let mapping = format!("uid = {ANNA}");
     let _proxy = start(&config(&minio, &socket, "", &[("anna", &mapping, "media/")]), &issuer);
@@ -164,8 +162,7 @@ fn the_access_of_a_socket_decides_who_connects() {
     if !can_be_others() {
         return;
     }
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (_folder, socket) = folder();
     let text = |access: &str| config(&minio, &socket, access, &[("all", "listener = \"local\"", "media/")]);
     let group = format!("mode = \"0660\"\nowner = {ANNA}\ngroup = {STAFF}");
@@ -217,8 +214,7 @@ fn a_proxy_that_may_not_give_its_socket_away_says_so() {
 
 #[test]
 fn an_inherited_socket_must_have_the_access_of_its_listener() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let (_folder, path) = folder();
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();

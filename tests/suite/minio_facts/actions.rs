@@ -37,8 +37,7 @@ const DENIED: &str = "403 AccessDenied";
 
 #[test]
 fn objects_tags_copies_and_attributes() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let tagging = &format!("{HELLO}?tagging");
     let attributes = &format!("{HELLO}?attributes");
     let asked: &[(&str, &str)] = &[("x-amz-object-attributes", "ETag,ObjectSize")];
@@ -87,8 +86,7 @@ fn objects_tags_copies_and_attributes() {
 
 #[test]
 fn multipart_uploads() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let upload =
         |keys: &Keys| -> Response { direct(&minio, keys, "POST", "/tmp/media/large?uploads=", &[], b"") };
     let writer = scoped(&minio, &issuer, &allowing(&["s3:PutObject"], &["tmp/media/*"]));

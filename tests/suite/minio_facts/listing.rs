@@ -39,8 +39,7 @@ fn list(minio: &Minio, keys: &Keys, query: &str, headers: &[(&str, &str)]) -> (S
 /// A list position names where MinIO keeps the list. Neither IAM nor a session policy checks it.
 #[test]
 fn a_list_position_writes_to_any_bucket() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.mc(&["mb", "local/victim"]);
     let keys = scoped(&minio, &issuer, &listing(&["media/*"]));
     let position = STANDARD.encode("media/a[minio_cache:v2,return:,id:../../../../victim/planted]");
@@ -57,8 +56,7 @@ fn a_list_position_writes_to_any_bucket() {
 
 #[test]
 fn the_condition_on_the_prefix_and_its_two_bypasses() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.put("tmp/closed/secret.txt", b"closed");
     let denied = ("403 AccessDenied".to_owned(), Vec::new());
     let found = |key: &str| ("200".to_owned(), vec![key.to_owned()]);
@@ -84,8 +82,7 @@ fn the_condition_on_the_prefix_and_its_two_bypasses() {
 
 #[test]
 fn other_operations_of_a_bucket() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let head = |keys: &Keys| outcome(&direct(&minio, keys, "HEAD", "/tmp", &[], b""));
     let get = |keys: &Keys, target: &str| direct(&minio, keys, "GET", target, &[], b"");
 

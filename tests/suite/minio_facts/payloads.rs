@@ -76,8 +76,7 @@ fn put(minio: &Minio, keys: &Keys, target: &str, encoding: Option<&str>, crc: &s
 
 #[test]
 fn a_trailing_checksum_is_verified_and_kept() {
-    let minio = Minio::start();
-    minio.seed_issuer();
+    let (minio, _issuer) = Minio::start_seeded();
     let root = &minio.root;
     let ask = |method: &str, target: &str, headers: &[(&str, &str)]| {
         direct(&minio, root, method, target, headers, b"")
@@ -113,8 +112,7 @@ fn a_trailing_checksum_is_verified_and_kept() {
 /// sends no trailers.
 #[test]
 fn an_incomplete_trailer_takes_unlimited_memory() {
-    let minio = Minio::start();
-    minio.seed_issuer();
+    let (minio, _issuer) = Minio::start_seeded();
     let before = minio.memory();
     let host = minio.address.to_string();
     let given = [

@@ -17,8 +17,7 @@ fn policy_of(length: usize, fill: &str) -> String {
 
 #[test]
 fn the_limit_applies_to_the_servers_own_spelling() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let refusal = |policy: &str| {
         assume_role(&minio, &issuer, Some(policy)).err().map(|answer| {
             (

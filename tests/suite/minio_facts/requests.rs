@@ -16,8 +16,7 @@ fn session(minio: &Minio, issuer: &Keys, actions: &[&str]) -> Keys {
 
 #[test]
 fn headers_and_parameters_with_side_effects() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     for number in 0..3 {
         minio.put(&format!("tmp/media/many/{number}"), b"x");
     }
@@ -71,8 +70,7 @@ fn a_refused_head_names_its_error() {
 /// MinIO uses an upload id as a path. Neither IAM nor a session policy checks it.
 #[test]
 fn an_upload_id_leads_to_any_object() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.put("tmp/other/secret.txt", b"secret");
     let rights = ["s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"];
     let writer = session(&minio, &issuer, &rights);
@@ -86,8 +84,7 @@ fn an_upload_id_leads_to_any_object() {
 
 #[test]
 fn a_refusal_comes_before_the_body() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let writer = session(&minio, &issuer, &["s3:PutObject"]);
     let body = vec![b'x'; 1 << 20];
     let host = minio.address.to_string();

@@ -25,8 +25,7 @@ const UNKNOWN: &str = "403 InvalidAccessKeyId";
 
 #[test]
 fn a_session_follows_its_issuer() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let session = reading(&minio, &issuer);
     assert_eq!(get(&minio, &session), "200");
 
@@ -46,8 +45,7 @@ fn a_session_follows_its_issuer() {
 
 #[test]
 fn a_session_outlives_a_restart_but_not_the_root_password() {
-    let mut minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (mut minio, issuer) = Minio::start_seeded();
     let session = reading(&minio, &issuer);
     minio.restart();
     assert_eq!(get(&minio, &session), "200");
@@ -58,8 +56,7 @@ fn a_session_outlives_a_restart_but_not_the_root_password() {
 
 #[test]
 fn a_session_cannot_exceed_its_issuer() {
-    let minio = Minio::start();
-    minio.seed_issuer();
+    let (minio, _issuer) = Minio::start_seeded();
     let issuer = minio.add_user("reader", READ_ONLY);
     let session = scoped(&minio, &issuer, ALLOW_ALL);
     assert_eq!(get(&minio, &session), "200");
@@ -75,8 +72,7 @@ fn a_session_cannot_exceed_its_issuer() {
 
 #[test]
 fn refused_mints_and_their_codes() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let refusal = |keys: &Keys| {
         let answer = assume_role(&minio, keys, None).err().expect("a refusal");
         (outcome(&answer), answer.element("Message").unwrap_or_default())
@@ -103,8 +99,7 @@ fn refused_mints_and_their_codes() {
 /// So sessions that are handed out should have an issuer of their own.
 #[test]
 fn a_session_can_end_all_sessions_of_its_issuer() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let other = minio.add_user("other", ALLOW_ALL);
     let (holder, neighbour) = (reading(&minio, &issuer), reading(&minio, &issuer));
     let elsewhere = reading(&minio, &other);
@@ -120,8 +115,7 @@ fn a_session_can_end_all_sessions_of_its_issuer() {
 /// the session may do.
 #[test]
 fn a_check_tells_whether_a_session_lives() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let parts = format!("/tmp/media/absent?uploadId={ABSENT_UPLOAD}");
     let cases = [
         (&["s3:GetObject"][..], "/tmp/media/absent", "404 NoSuchKey"),

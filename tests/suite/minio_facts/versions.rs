@@ -21,8 +21,7 @@ fn versions(minio: &Minio, key: &str) -> Vec<String> {
 /// Starts a server with three versions of `media/versioned`. Returns it with its issuer and the path of the oldest
 /// version.
 fn three_versions() -> (Minio, Keys, String) {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     minio.mc(&["version", "enable", "local/tmp"]);
     for content in ["one", "two", "three"] {
         minio.put("tmp/media/versioned", content.as_bytes());

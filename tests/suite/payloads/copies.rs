@@ -10,8 +10,7 @@ const TOO_LARGE: &str = "400 EntityTooLarge too-large";
 
 /// Limits writes below `inbox/` to 1 KiB, but not reads below `media/`.
 fn bounded() -> World {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let bounded = "prefix = \"inbox/\"\nmax_object_size = \"1KiB\"\n";
     let config = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
         .replace("prefix = \"inbox/\"\n", bounded);

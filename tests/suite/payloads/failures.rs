@@ -62,8 +62,7 @@ fn a_shutdown_that_cannot_wait_aborts() {
 /// On a read-only file system, parts are only as large as memory allows, and larger uploads are refused.
 #[test]
 fn works_without_temporary_files() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "");
     let env = [
         ("ISSUER_KEY", &*issuer.access_key),
@@ -92,8 +91,7 @@ fn works_without_temporary_files() {
 /// A scope's limit applies to bodies of unknown length.
 #[test]
 fn a_body_that_turns_out_too_large_is_refused() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let bounded = "prefix = \"inbox/\"\nmax_object_size = \"9MiB\"\n";
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "")
         .replace("prefix = \"inbox/\"\n", bounded);

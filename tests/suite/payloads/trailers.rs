@@ -15,8 +15,7 @@ const END: u64 = 300;
 /// Breaks the connection to the store at every byte of the end of an upload with a trailing checksum.
 #[test]
 fn a_connection_that_breaks_anywhere_does_not_harm_the_store() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let relay = Relay::start(minio.address);
     let config = config(relay.address(), minio.address, &[corner("all", ALL)], LIMITS);
     let world = World { proxy: world::start(&config, &issuer), minio, issuer };

@@ -245,8 +245,7 @@ fn curl_uploads_from_a_pipe() {
 /// STS fails between the mint of the session for writes and that of the session which aborts uploads.
 #[test]
 fn no_upload_is_created_that_no_session_could_abort() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let sts = Relay::start(minio.address);
     let limits = "[limits]\nsession_wait = \"500ms\"\n";
     let text = config(minio.address, sts.address(), &[corner("all", ALL)], limits);

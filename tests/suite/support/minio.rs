@@ -42,6 +42,9 @@ pub(crate) struct Minio {
     folder: TempDir,
 }
 
+/// The folder of the drive in the server's folder.
+const DRIVE: &str = "data";
+
 type Settings = &'static [(&'static str, &'static str)];
 
 impl Minio {
@@ -60,9 +63,18 @@ impl Minio {
         Self::start_with(Self::programs(), &[("MINIO_IDLE_TIMEOUT", "1s")])
     }
 
-    fn start_with(programs: Programs, settings: Settings) -> Self {
+    /// Starts a server whose drive has what `fill` writes there, and whose root has these keys.
+    pub(super) fn start_with_data(root: Keys, fill: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
-        let root = Keys::random("root-of-the-test");
+        fill(&folder.path().join(DRIVE));
+        Self::start_in(folder, root, Self::programs(), &[])
+    }
+
+    fn start_with(programs: Programs, settings: Settings) -> Self {
+        Self::start_in(TempDir::new().unwrap(), Keys::random("root-of-the-test"), programs, settings)
+    }
+
+    fn start_in(folder: TempDir, root: Keys, programs: Programs, settings: Settings) -> Self {
         for _attempt in 0..5 {
             let address = free_address();
             match launch(&programs.minio, address, &root, folder.path(), settings) {
@@ -88,7 +100,7 @@ impl Minio {
         fs::write(certs.join("public.crt"), certificate).unwrap();
         fs::write(certs.join("private.key"), key).unwrap();
         let arguments = ["--certs-dir".to_owned(), certs.into_os_string().into_string().unwrap()];
-        let data = folder.path().join("data").into_os_string().into_string().unwrap();
+        let data = folder.path().join(DRIVE).into_os_string().into_string().unwrap();
         let (address, log) = (free_address(), folder.path().join("log"));
         let process =
             spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat(), settings);
@@ -217,15 +229,20 @@ impl Minio {
         self.mc(&["cp", "--quiet", &file, &format!("local/{path}")]);
     }
 
+    /// Returns the folder of the server's drive.
+    pub(super) fn drive(&self) -> PathBuf {
+        self.folder.path().join(DRIVE)
+    }
+
     /// Returns the number of lists of a bucket that the server keeps in the drive.
     pub(crate) fn kept_lists(&self, bucket: &str) -> usize {
-        let kept = self.folder.path().join("data/.minio.sys/buckets").join(bucket).join(".metacache");
+        let kept = self.drive().join(".minio.sys/buckets").join(bucket).join(".metacache");
         fs::read_dir(kept).map_or(0, Iterator::count)
     }
 
     /// Returns the number of sessions that the server keeps.
     pub(crate) fn sessions(&self) -> usize {
-        let folder = self.folder.path().join("data/.minio.sys/config/iam/sts");
+        let folder = self.drive().join(".minio.sys/config/iam/sts");
         fs::read_dir(folder).map_or(0, Iterator::count)
     }
 
@@ -276,7 +293,7 @@ fn launch_once(
     settings: Settings,
 ) -> Result<Killed, String> {
     let log = folder.join("log");
-    let drives = [folder.join("data").into_os_string().into_string().unwrap()];
+    let drives = [folder.join(DRIVE).into_os_string().into_string().unwrap()];
     let mut process = spawn(minio, address, root, &log, &drives, settings);
     // The log line shows that this server has the port. A response alone does not, because another test's server may
     // have taken the port first.

@@ -16,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod scopegate;
+pub(crate) mod seeded;
 pub(crate) mod sigv4;
 pub(crate) mod sts;
 pub(crate) mod tls;

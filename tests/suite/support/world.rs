@@ -65,8 +65,7 @@ impl World {
     }
 
     pub(crate) fn start_with(corners: &[Corner<'_>], more: &str) -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         let proxy = start(&config(minio.address, minio.address, corners, more), &issuer);
         Self { minio, issuer, proxy }
     }

@@ -157,8 +157,7 @@ fn only_named_pages_read_responses_and_refusals() {
 #[test]
 fn every_page_reads_public_objects() {
     let scopes = [("tmp", "media/", "read,list")];
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let public = Corner { name: "public", scopes: &scopes, more: "[mapping.cors]\norigins = \"*\"\n" };
     let text = config(minio.address, minio.address, &[public], "")
         .replace("network = \"127.0.0.0/8\"", "network = \"0.0.0.0/0\"")

@@ -7,8 +7,7 @@ use crate::support::world::{self, config, corner, outcome};
 
 #[test]
 fn a_bucket_in_host_is_checked_like_one_in_the_path() {
-    let minio = Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = Minio::start_seeded();
     let scopes = [("tmp", "media/", "read,list,write,delete"), ("other-bucket", "deep/", "read,list@/pub/")];
     let config = config(minio.address, minio.address, &[corner("client", &scopes)], "")
         .replace("name = \"client\"\naddress", "name = \"client\"\ndomain = \"s3.example.test\"\naddress");

@@ -56,8 +56,7 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Starts a MinIO that is set up as the README says, and a shell.
     pub(super) fn open() -> Self {
-        let minio = Minio::start();
-        let issuer = minio.seed_issuer();
+        let (minio, issuer) = Minio::start_seeded();
         minio.put("tmp/media/hello.txt", b"Hello from MinIO.\n");
         let store = format!("http://{}:{}@{}", minio.root.access_key, minio.root.secret_key, minio.address);
         let environment = [

@@ -106,13 +106,12 @@ fn can(kind: SessionKind, operation: &str) -> bool {
 
 #[test]
 fn the_session_of_each_kind_alone_can_do_its_operations_and_no_other() {
-    let minio = &Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = &Minio::start_seeded();
     for operation in TABLE.iter().map(|row| row.operation.name()).filter(|name| *name != "ListBuckets") {
         assert!(OPERATIONS.iter().any(|(asked, ..)| *asked == operation), "{operation} is not asked for");
     }
     for kind in SessionKind::ALL {
-        let session = session(minio, &issuer, kind);
+        let session = session(minio, issuer, kind);
         for asked in OPERATIONS {
             minio.put("tmp/media/a", b"a");
             let (is_denied, outcome) = ask(minio, &session, asked, ("tmp", "media/a", "media%2F"));
@@ -123,14 +122,13 @@ fn the_session_of_each_kind_alone_can_do_its_operations_and_no_other() {
 
 #[test]
 fn the_session_of_each_kind_alone_can_do_nothing_outside_the_scope() {
-    let minio = &Minio::start();
-    let issuer = minio.seed_issuer();
+    let (minio, issuer) = &Minio::start_seeded();
     minio.mc(&["mb", "local/zoo"]);
     for key in ["tmp/media/a", "tmp/other/a", "tmp/media-private/a", "zoo/media/a"] {
         minio.put(key, b"a");
     }
     for kind in SessionKind::ALL {
-        let session = session(minio, &issuer, kind);
+        let session = session(minio, issuer, kind);
         for place in [
             ("zoo", "other/a", "other%2F"),
             ("zoo", "media-private/a", "media-private%2F"),
