@@ -31,6 +31,24 @@ pub(crate) struct Request<'a> {
 
 /// Returns the headers to send: `host`, the given ones, and those of the signature for `service`.
 pub(crate) fn signed(keys: &Keys, service: &str, request: &Request<'_>) -> Vec<(String, String)> {
+    sign_with(keys, service, request, SignableBody::Bytes(request.body))
+}
+
+/// Like [`signed`], but the signature does not cover the body (`UNSIGNED-PAYLOAD`).
+pub(crate) fn signed_without_body(
+    keys: &Keys,
+    service: &str,
+    request: &Request<'_>,
+) -> Vec<(String, String)> {
+    sign_with(keys, service, request, SignableBody::UnsignedPayload)
+}
+
+fn sign_with(
+    keys: &Keys,
+    service: &str,
+    request: &Request<'_>,
+    body: SignableBody<'_>,
+) -> Vec<(String, String)> {
     let identity =
         Credentials::new(&keys.access_key, &keys.secret_key, keys.token.clone(), None, "tests").into();
     let params = v4::SigningParams::builder()
@@ -44,7 +62,6 @@ pub(crate) fn signed(keys: &Keys, service: &str, request: &Request<'_>) -> Vec<(
         .into();
     let given = std::iter::once(("host", request.host)).chain(request.headers.iter().copied());
     let uri = format!("http://{}{}", request.host, request.target);
-    let body = SignableBody::Bytes(request.body);
     let signable = SignableRequest::new(request.method, uri, given.clone(), body).unwrap();
     let (instructions, _signature) = sign(signable, &params).unwrap().into_parts();
     given.chain(instructions.headers()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

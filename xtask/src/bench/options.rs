@@ -18,7 +18,7 @@ pub(crate) enum Section {
     Transfers,
     /// Time from the start of the process to the first response
     Start,
-    /// Small objects from the real MinIO
+    /// Small and large objects over the real MinIO
     Store,
     /// TLS: handshakes, small and large objects, memory of idle connections
     Tls,

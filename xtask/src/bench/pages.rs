@@ -60,7 +60,7 @@ proxy alternately, so that both meet the store in the same state. One proxy afte
 alone.
 
 Scopegate makes all of its checks and signs with a session. Envoy signs where the row says so. nginx and HAProxy pass on
-requests unsigned. Each proxy has one worker, HTTP/1.1 without TLS, persistent connections on both sides and no access
+requests unsigned, and with MinIO those that the client signed. No signature covers a body. Each proxy has one worker, HTTP/1.1 without TLS, persistent connections on both sides and no access
 log unless the row says so (then to /dev/null). Where the baseline is nginx with its default buffers, it may use files.
 ";
 

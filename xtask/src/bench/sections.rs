@@ -33,8 +33,12 @@ pub(crate) struct Plan {
     pub(crate) large_bytes: u64,
     /// The lengths of large objects from origins of different kinds, which are never more than `large_bytes`.
     pub(crate) body_bytes: &'static [u64],
-    /// Numbers of connections, and how many large objects each connection transfers.
-    pub(crate) large_loads: [(u32, u32); 2],
+    /// Numbers of connections that transfer large objects.
+    pub(crate) large_connections: [u32; 2],
+    /// The number of bytes that they transfer together, if each connection transfers at least one object.
+    pub(crate) transferred: u64,
+    /// The same with the real store, which is slower.
+    pub(crate) store_transferred: u64,
     /// The length of the slow transfers.
     pub(crate) slow_length: Duration,
 }
@@ -49,7 +53,9 @@ impl Plan {
         rate_length: Duration::from_secs(4),
         large_bytes: 128 << 20,
         body_bytes: &[128 << 20, 16 << 20],
-        large_loads: [(4, 4), (32, 1)],
+        large_connections: [4, 32],
+        transferred: 2 << 30,
+        store_transferred: 512 << 20,
         slow_length: Duration::from_secs(15),
     };
 
@@ -62,7 +68,9 @@ impl Plan {
         rate_length: Duration::from_millis(500),
         large_bytes: 16 << 20,
         body_bytes: &[16 << 20],
-        large_loads: [(4, 4), (32, 1)],
+        large_connections: [4, 32],
+        transferred: 256 << 20,
+        store_transferred: 256 << 20,
         slow_length: Duration::from_secs(2),
     };
 }

@@ -3,7 +3,7 @@
 //! MinIO has one core to itself; the load and the proxy share the other. An nginx that passes on signed requests shows
 //! the cost of an HTTP hop, and a relay of bytes that of any hop.
 
-use super::large::{self, Direction};
+use super::large::{self, Bodies, Direction};
 use super::{Bench, Plan, microseconds, names, object, record};
 use crate::bench::child::stay_on_core;
 use crate::bench::configs::Behind;
@@ -32,9 +32,6 @@ const MANY: [Column; 3] = [
 /// Numbers of clients in closed loops.
 const CONNECTIONS: [u32; 2] = [1, 64];
 const SIZE: u64 = 1 << 10;
-/// The length of large objects: MinIO writes them to a disk, which would limit longer ones.
-const LARGE_LENGTH: usize = 16 << 20;
-const LARGE: u64 = LARGE_LENGTH as u64;
 
 /// Runs the section.
 ///
@@ -102,51 +99,37 @@ pub(crate) fn run(
 
 /// Measures large objects in both directions.
 fn bodies(bench: &mut Bench<'_>, variants: &Variants, minio: &Minio) -> Result<Vec<Table>, String> {
-    minio.put(&format!("tmp/media/{LARGE}"), &vec![0; LARGE_LENGTH]);
     let proxies = variants.signing(Buffers::Large);
     let proxies: Vec<_> = proxies.into_iter().filter(|variant| variant.name != NO_PROXY).collect();
+    let issuer = bench.setup.issuer.clone();
     let mut tables = Vec::new();
-    for direction in Direction::ALL {
-        for (connections, _) in bench.plan.large_loads {
-            let (id, method) = (direction.name().to_lowercase(), direction.name());
-            let title = format!("MinIO: {method} of {} MiB objects, {connections} connections", LARGE >> 20);
-            let table =
-                Table::new(format!("store-{id}-{connections}"), title, &large::COLUMNS, NGINX_SIGNED_LARGE);
-            tables.push((direction, connections, table.with_rows(names(&proxies))));
-        }
+    for bytes in bench.plan.body_bytes.iter().copied() {
+        minio.put(&format!("tmp/media/{bytes}"), &zeros(bytes));
+        let bodies = Bodies {
+            transferred: bench.plan.store_transferred,
+            prefix: &format!("store-{}-", bytes >> 20),
+            from: "MinIO: ",
+            baseline: NGINX_SIGNED_LARGE,
+            sign: Some(&|direction| signed_body(direction, bytes, minio, &issuer)),
+            ..Bodies::new(&bench.plan, bytes)
+        };
+        tables.extend(large::measure_all(bench, &proxies, &bodies)?);
     }
-    for round in 0..bench.plan.rounds {
-        let mut starting = Vec::new();
-        let running = bench.start(&proxies, &object(SIZE), &mut starting)?;
-        for (direction, connections, table) in &mut tables {
-            for proxy in bench.shuffled(&running) {
-                bench.check_stopped()?;
-                let request = body_request(proxy, *direction, minio, &bench.setup.issuer);
-                let measured = large::measure(proxy, *connections, 1, &request);
-                record(table, round, &proxy.variant.name, measured);
-            }
-        }
-    }
-    Ok(tables.into_iter().map(|(_, _, table)| table).collect())
+    Ok(tables)
 }
 
-/// Returns the request for a large object, signed if the proxy passes on signed requests.
-fn body_request(proxy: &Running, direction: Direction, minio: &Minio, keys: &Keys) -> Request {
-    let target = object(LARGE);
-    if !proxy.variant.passes_signed() {
-        return direction.request(LARGE);
-    }
-    let (host, content) = (minio.address.to_string(), vec![0; LARGE_LENGTH]);
-    let body = match direction {
-        Direction::Get => &[][..],
-        Direction::Put => &content,
-    };
-    let request =
-        sigv4::Request { method: direction.name(), host: &host, target: &target, headers: &[], body };
-    let headers = sigv4::signed(keys, "s3", &request);
+fn zeros(bytes: u64) -> Vec<u8> {
+    vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)]
+}
+
+/// Returns a signed request for a large object. Like Scopegate's, its signature does not cover the body, which MinIO would hash.
+fn signed_body(direction: Direction, bytes: u64, minio: &Minio, keys: &Keys) -> Request {
+    let (host, target, method) = (minio.address.to_string(), object(bytes), direction.name());
+    let request = sigv4::Request { method, host: &host, target: &target, headers: &[], body: b"" };
+    let headers = sigv4::signed_without_body(keys, "s3", &request);
     match direction {
         Direction::Get => Request::get_with(&target, &headers),
-        Direction::Put => Request::put_with(&target, &headers, LARGE),
+        Direction::Put => Request::put_with(&target, &headers, bytes),
     }
 }
 

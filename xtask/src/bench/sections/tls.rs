@@ -1,6 +1,6 @@
 //! TLS: new connections, and what the other sections measure without it.
 
-use super::large::{Bodies, Direction};
+use super::large::Bodies;
 use super::{Bench, idle, large, microseconds, names, object, record};
 use crate::bench::certificates::KeyKind;
 use crate::bench::configs::Buffers;
@@ -53,7 +53,7 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
     let large = variants.over_tls(&[Buffers::Default, Buffers::Large]);
     let mut tables = vec![connections(bench, &small)?, requests(bench, &small)?];
     let bytes = bench.plan.large_bytes;
-    let bodies = Bodies { bytes, directions: &Direction::ALL, prefix: "tls-", over: " with TLS" };
+    let bodies = Bodies { prefix: "tls-", over: " with TLS", ..Bodies::new(&bench.plan, bytes) };
     tables.extend(large::measure_all(bench, &large, &bodies)?);
     tables.extend(idle::measure_all(bench, &small, "tls-", "TLS connections")?);
     Ok(tables)
