@@ -31,23 +31,15 @@ pub(crate) struct Request<'a> {
 
 /// Returns the headers to send: `host`, the given ones, and those of the signature for `service`.
 pub(crate) fn signed(keys: &Keys, service: &str, request: &Request<'_>) -> Vec<(String, String)> {
-    sign_with(keys, service, request, SignableBody::Bytes(request.body))
+    signed_payload(keys, service, request, SignableBody::Bytes(request.body))
 }
 
-/// Like [`signed`], but the signature does not cover the body (`UNSIGNED-PAYLOAD`).
-pub(crate) fn signed_without_body(
+/// Like [`signed`], but what is signed of the body is `payload`.
+pub(crate) fn signed_payload(
     keys: &Keys,
     service: &str,
     request: &Request<'_>,
-) -> Vec<(String, String)> {
-    sign_with(keys, service, request, SignableBody::UnsignedPayload)
-}
-
-fn sign_with(
-    keys: &Keys,
-    service: &str,
-    request: &Request<'_>,
-    body: SignableBody<'_>,
+    payload: SignableBody<'_>,
 ) -> Vec<(String, String)> {
     let identity =
         Credentials::new(&keys.access_key, &keys.secret_key, keys.token.clone(), None, "tests").into();
@@ -62,7 +54,7 @@ fn sign_with(
         .into();
     let given = std::iter::once(("host", request.host)).chain(request.headers.iter().copied());
     let uri = format!("http://{}{}", request.host, request.target);
-    let signable = SignableRequest::new(request.method, uri, given.clone(), body).unwrap();
+    let signable = SignableRequest::new(request.method, uri, given.clone(), payload).unwrap();
     let (instructions, _signature) = sign(signable, &params).unwrap().into_parts();
     given.chain(instructions.headers()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

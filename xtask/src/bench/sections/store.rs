@@ -16,6 +16,7 @@ use crate::bench::wrk::Load;
 use crate::support::keys::Keys;
 use crate::support::minio::{Minio, Programs};
 use crate::support::{sigv4, sts};
+use aws_sigv4::http_request::SignableBody;
 use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -126,7 +127,7 @@ fn zeros(bytes: u64) -> Vec<u8> {
 fn signed_body(direction: Direction, bytes: u64, minio: &Minio, keys: &Keys) -> Request {
     let (host, target, method) = (minio.address.to_string(), object(bytes), direction.name());
     let request = sigv4::Request { method, host: &host, target: &target, headers: &[], body: b"" };
-    let headers = sigv4::signed_without_body(keys, "s3", &request);
+    let headers = sigv4::signed_payload(keys, "s3", &request, SignableBody::UnsignedPayload);
     match direction {
         Direction::Get => Request::get_with(&target, &headers),
         Direction::Put => Request::put_with(&target, &headers, bytes),
