@@ -4,14 +4,9 @@ use crate::cargo::{cargo, exit_code};
 use crate::console::announce;
 use crate::{clients, command, fuse, tools};
 use clap::Args;
-use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread::available_parallelism;
-
-/// The number of tests that run at once, which libtest reads.
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// The options of `test`.
 #[derive(Debug, Args)]
@@ -43,11 +38,6 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     test.args(["test", "--workspace", "--locked"]).args(&arguments);
     test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).env("H2SPEC_BIN", h2spec);
     test.env("HELM_BIN", helm);
-    if env::var_os(TEST_THREADS).is_none() {
-        // Two more than cores, because tests wait for servers a part of their time.
-        let threads = available_parallelism().map_or(1, usize::from) + 2;
-        test.env(TEST_THREADS, threads.to_string());
-    }
     test.current_dir(workspace);
     Ok(exit_code(command::status(&mut test)?))
 }
