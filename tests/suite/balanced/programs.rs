@@ -23,6 +23,9 @@ type Start = fn(&str, SocketAddr) -> Program;
 /// The client, whose address the load balancers name.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
 
+/// The address of the load balancers. Servers of other tests use 127.0.0.1, so they cannot take a port here.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 7, 1);
+
 /// Returns the block of the page with this label.
 fn block(label: &str) -> String {
     let page = include_str!("../../../docs/load-balancers.md");
@@ -61,7 +64,7 @@ fn start(
         let certificate = folder.path().join("s3.pem");
         let named = rcgen::generate_simple_self_signed(vec!["s3.example.test".to_owned()]).unwrap();
         fs::write(&certificate, named.cert.pem() + &named.signing_key.serialize_pem()).unwrap();
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let address = TcpListener::bind((ADDRESS, 0)).unwrap().local_addr().unwrap();
         let config = block(label)
             .replace("10.0.0.9:8080", &store.to_string())
             .replace("/etc/ssl/s3.pem", &certificate.display().to_string())
