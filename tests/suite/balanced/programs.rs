@@ -23,7 +23,7 @@ type Start = fn(&str, SocketAddr) -> Program;
 /// The client, whose address the load balancers name.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
 
-/// The address of the load balancers. Servers of other tests use 127.0.0.1, so they cannot take a port here.
+/// The address of the load balancers. Almost all servers of other tests use 127.0.0.1, so they do not take a port here first.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 7, 1);
 
 /// Returns the block of the page with this label.

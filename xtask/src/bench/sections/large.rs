@@ -169,3 +169,22 @@ fn measure(
     let cpu = proxy.cpu_since(before)?.map(|cpu| cpu.as_secs_f64() / gib);
     Ok(vec![Some(bytes / transferred.took.as_secs_f64() / 1e6), cpu])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_transfer_an_amount_together_and_at_least_one_object_each() {
+        let plan = Plan::FULL;
+        for (transferred, bytes, expected) in [
+            (plan.transferred, 128 << 20, [4, 1]),
+            (plan.transferred, 16 << 20, [32, 4]),
+            (plan.store_transferred, 128 << 20, [1, 1]),
+            (plan.store_transferred, 16 << 20, [8, 1]),
+        ] {
+            let bodies = Bodies { transferred, ..Bodies::new(&plan, bytes) };
+            assert_eq!(plan.large_connections.map(|connections| bodies.each(connections)), expected);
+        }
+    }
+}
